@@ -1,0 +1,56 @@
+# Everything a newcomer needs: `make quickstart`, then `make test`. Needs Python 3.11+ and make, nothing else.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+STAMP := $(VENV)/.synced
+export UV_PYTHON_DOWNLOADS = never
+
+.PHONY: help setup quickstart test check format bench conformance lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(STAMP)  ## make .venv with everything development needs
+
+.tools/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Lazulite needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet uv
+
+$(STAMP): requirements-dev.txt pyproject.toml | $(filter .tools/bin/uv,$(UV))
+	@test -n "$(PYTHON)" || { echo "Lazulite needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python"; exit 1; }
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	$(UV) pip sync --quiet --python $(BIN)/python requirements-dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+quickstart: $(STAMP)  ## start the platform and train a real model through the unmodified SDK
+	$(BIN)/python examples/quickstart/quickstart.py
+
+test: $(STAMP)  ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(STAMP)  ## format, lint, strict types, import floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## rewrite the sources in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## measure, and write benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+conformance: $(STAMP)  ## run labs and examples from checkouts: make conformance LABS=DIR EXAMPLES=DIR [MANIFEST=FILE]
+	$(BIN)/python -m conformance $(if $(LABS),--labs "$(LABS)") $(if $(EXAMPLES),--examples "$(EXAMPLES)") $(if $(MANIFEST),--manifest "$(MANIFEST)")
+
+lock:  ## resolve the development environment anew
+	$(UV) pip compile --quiet pyproject.toml --group dev --universal --no-header --python-version 3.11 -o requirements-dev.txt
+
+clean:  ## remove what setup and the tests made
+	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache
