@@ -1,0 +1,245 @@
+"""Reading and writing resources inside a transaction. Every function takes the connection `Database` hands out."""
+
+from __future__ import annotations
+
+import secrets as random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from lazulite.core import arm_id
+from lazulite.core.clock import now_iso
+from lazulite.store.database import changed
+from lazulite.store.tables import events, resources, sequences
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One ARM resource as stored. `spec` is the document as its writer sent it, `status` what controllers saw."""
+
+    id: str
+    type: str
+    name: str
+    parent: str
+    spec: Json
+    status: Json = field(default_factory=dict)
+    state: str | None = None
+    label: str | None = None
+    archived: bool = False
+    generation: int = 1
+    etag: str = ""
+    created_at: str = ""
+    created_by: str = ""
+    modified_at: str = ""
+    modified_by: str = ""
+    sequence: int = 0
+
+    @property
+    def key(self) -> str:
+        return arm_id.key(self.id)
+
+    @property
+    def properties(self) -> Json:
+        """The `properties` of the document as sent; empty where it has none."""
+        found = self.spec.get("properties")
+        return found if isinstance(found, dict) else {}
+
+    def with_(self, **changes: Any) -> Resource:
+        return replace(self, **changes)
+
+
+class VersionConflict(Exception):
+    """The stored resource is not the one the writer read: its etag moved on."""
+
+
+class AlreadyExists(Exception):
+    """A resource with that id is there."""
+
+
+def new(id_: str, type_: str, spec: Json, **more: Any) -> Resource:
+    """A resource to insert; parent and name follow from the id."""
+    parent = id_.rstrip("/").rsplit("/", 2)[0]
+    name = id_.rstrip("/").rsplit("/", 1)[1]
+    return Resource(id=id_, type=type_.lower(), name=name, parent=arm_id.key(parent), spec=spec, **more)
+
+
+def get(connection: Connection, id_: str) -> Resource | None:
+    row = connection.execute(sa.select(resources).where(resources.c.key == arm_id.key(id_))).first()
+    return _resource(row) if row else None
+
+
+def get_many(connection: Connection, ids: Iterable[str]) -> list[Resource]:
+    keys = [arm_id.key(i) for i in ids]
+    rows = connection.execute(sa.select(resources).where(resources.c.key.in_(keys)))
+    return [_resource(row) for row in rows]
+
+
+def insert(connection: Connection, resource: Resource, *, by: str) -> Resource:
+    """Add a resource and announce it. Raises AlreadyExists."""
+    if connection.scalar(sa.select(resources.c.key).where(resources.c.key == resource.key)):
+        raise AlreadyExists(resource.id)
+    now = now_iso()
+    stored = resource.with_(
+        etag=_etag(),
+        created_at=now,
+        created_by=by,
+        modified_at=now,
+        modified_by=by,
+        sequence=next_value(connection, "resources"),
+    )
+    connection.execute(resources.insert().values(**_columns(stored)))
+    changed(connection, [stored.key])
+    return stored
+
+
+def update(connection: Connection, resource: Resource, *, by: str | None = None, etag: str | None = None) -> Resource:
+    """Replace what is stored and announce it.
+
+    `by` is the user who changed the spec (the generation rises); without it a controller changed the status.
+    With `etag` the write applies only while the stored etag is that one. Raises VersionConflict.
+    """
+    stored = resource.with_(etag=_etag())
+    if by is not None:
+        stored = stored.with_(modified_at=now_iso(), modified_by=by, generation=resource.generation + 1)
+    where = resources.c.key == resource.key
+    if etag is not None:
+        where &= resources.c.etag == etag
+    columns = _columns(stored)
+    del columns["key"], columns["id"]
+    result = connection.execute(resources.update().where(where).values(**columns))
+    if result.rowcount != 1:
+        raise VersionConflict(resource.id)
+    changed(connection, [stored.key])
+    return stored
+
+
+def delete(connection: Connection, id_: str) -> int:
+    """Remove a resource and everything below it; return how many were removed."""
+    key = arm_id.key(id_)
+    below = resources.c.key.startswith(key + "/", autoescape=True)
+    result = connection.execute(resources.delete().where((resources.c.key == key) | below))
+    changed(connection, [key])
+    return int(result.rowcount)
+
+
+def children(
+    connection: Connection,
+    parent: str,
+    type_: str,
+    *,
+    after: int | None = None,
+    limit: int | None = None,
+    archived: bool | None = None,
+    newest_first: bool = False,
+) -> list[Resource]:
+    """The resources of one type below a parent, in the order of their creation.
+
+    `after` is the sequence number the page before ended with; `archived` None means all.
+    """
+    query = sa.select(resources).where(resources.c.parent == arm_id.key(parent), resources.c.type == type_.lower())
+    if archived is not None:
+        query = query.where(resources.c.archived == archived)
+    if after is not None:
+        query = query.where(resources.c.sequence < after if newest_first else resources.c.sequence > after)
+    query = query.order_by(resources.c.sequence.desc() if newest_first else resources.c.sequence)
+    if limit is not None:
+        query = query.limit(limit)
+    return [_resource(row) for row in connection.execute(query)]
+
+
+def under(connection: Connection, scope: str, type_: str) -> list[Resource]:
+    """All resources of a type anywhere below a scope (a subscription, a group, a workspace)."""
+    below = resources.c.key.startswith(arm_id.key(scope) + "/", autoescape=True)
+    query = sa.select(resources).where(resources.c.type == type_.lower(), below).order_by(resources.c.sequence)
+    return [_resource(row) for row in connection.execute(query)]
+
+
+def in_states(connection: Connection, type_: str, states: Sequence[str]) -> list[Resource]:
+    """All resources of a type whose promoted state is one of `states`, oldest first."""
+    query = sa.select(resources).where(resources.c.type == type_.lower(), resources.c.state.in_(states))
+    return [_resource(row) for row in connection.execute(query.order_by(resources.c.sequence))]
+
+
+def labelled(connection: Connection, scope: str, type_: str, label: str) -> list[Resource]:
+    """The resources of a type below a scope that carry a promoted label, oldest first."""
+    below = resources.c.key.startswith(arm_id.key(scope) + "/", autoescape=True)
+    query = sa.select(resources).where(resources.c.type == type_.lower(), resources.c.label == label, below)
+    return [_resource(row) for row in connection.execute(query.order_by(resources.c.sequence))]
+
+
+def record(connection: Connection, id_: str, kind: str, data: Json | None = None) -> None:
+    """Append to the history of a resource."""
+    connection.execute(
+        events.insert().values(
+            resource=arm_id.key(id_), kind=kind, at=now_iso(), data=msgspec.json.encode(data or {})
+        )
+    )
+
+
+def history(connection: Connection, id_: str) -> list[Json]:
+    """What `record` appended, oldest first: `{"kind", "at", "data"}`."""
+    query = sa.select(events).where(events.c.resource == arm_id.key(id_)).order_by(events.c.sequence)
+    return [{"kind": r.kind, "at": r.at, "data": msgspec.json.decode(r.data)} for r in connection.execute(query)]
+
+
+def next_value(connection: Connection, name: str) -> int:
+    """The next number of a named sequence, from 1."""
+    bump = sequences.update().where(sequences.c.name == name).values(value=sequences.c.value + 1)
+    value = connection.scalar(bump.returning(sequences.c.value))
+    if value is None:
+        connection.execute(sequences.insert().values(name=name, value=1))
+        return 1
+    return int(value)
+
+
+def _etag() -> str:
+    return f'"0x{random.token_hex(8).upper()}"'
+
+
+def _columns(resource: Resource) -> Json:
+    return {
+        "key": resource.key,
+        "id": resource.id,
+        "type": resource.type,
+        "parent": resource.parent,
+        "name": resource.name,
+        "spec": msgspec.json.encode(resource.spec),
+        "status": msgspec.json.encode(resource.status),
+        "state": resource.state,
+        "label": resource.label,
+        "archived": resource.archived,
+        "generation": resource.generation,
+        "etag": resource.etag,
+        "created_at": resource.created_at,
+        "created_by": resource.created_by,
+        "modified_at": resource.modified_at,
+        "modified_by": resource.modified_by,
+        "sequence": resource.sequence,
+    }
+
+
+def _resource(row: Row[Any]) -> Resource:
+    return Resource(
+        id=row.id,
+        type=row.type,
+        name=row.name,
+        parent=row.parent,
+        spec=msgspec.json.decode(row.spec),
+        status=msgspec.json.decode(row.status),
+        state=row.state,
+        label=row.label,
+        archived=row.archived,
+        generation=row.generation,
+        etag=row.etag,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        modified_at=row.modified_at,
+        modified_by=row.modified_by,
+        sequence=row.sequence,
+    )

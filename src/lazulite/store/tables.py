@@ -1,0 +1,91 @@
+"""Every table. Times are ISO 8601 text in UTC unless the name ends in `_ms` (milliseconds since the epoch)."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+#: Every ARM resource. `key` is its id in lower case; `spec` what users wrote, `status` what controllers observed.
+resources = sa.Table(
+    "resources",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("id", sa.String, nullable=False),
+    sa.Column("type", sa.String, nullable=False),  # lower case: microsoft.machinelearningservices/workspaces/jobs
+    sa.Column("parent", sa.String, nullable=False),  # key of the parent resource, or of the resource group
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("spec", sa.LargeBinary, nullable=False),  # JSON
+    sa.Column("status", sa.LargeBinary, nullable=False),  # JSON
+    sa.Column("state", sa.String),  # promoted from status: what loops select by
+    sa.Column("label", sa.String),  # promoted: a code's hash, a job's parent, whatever a type looks itself up by
+    sa.Column("archived", sa.Boolean, nullable=False, default=False),
+    sa.Column("generation", sa.Integer, nullable=False, default=1),
+    sa.Column("etag", sa.String, nullable=False),
+    sa.Column("created_at", sa.String, nullable=False),
+    sa.Column("created_by", sa.String, nullable=False),
+    sa.Column("modified_at", sa.String, nullable=False),
+    sa.Column("modified_by", sa.String, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),  # order of creation, for paging
+    sa.Index("resources_children", "parent", "type", "sequence"),
+    sa.Index("resources_state", "type", "state"),
+    sa.Index("resources_label", "type", "label"),
+)
+
+sequences = sa.Table(
+    "sequences",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.Integer, nullable=False),
+)
+
+#: Long-running operations a client may poll.
+operations = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("resource", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+    sa.Column("started_at", sa.String, nullable=False),
+)
+
+#: Sealed secrets: ciphertext only, the key lies outside the database.
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("scope", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("modified_at", sa.String, nullable=False),
+)
+
+#: Who may come in: users and service principals. `secret_hash` is SHA-256 of a random 256-bit key.
+principals = sa.Table(
+    "principals",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),  # User | ServicePrincipal
+    sa.Column("secret_hash", sa.String, nullable=False, index=True),
+)
+
+role_assignments = sa.Table(
+    "role_assignments",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("principal", sa.String, nullable=False, index=True),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("scope", sa.String, nullable=False),  # lower case
+)
+
+#: Append-only history of what happened to resources.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("resource", sa.String, nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
