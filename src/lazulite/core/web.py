@@ -1,0 +1,105 @@
+"""What a room tells the server about its HTTP surface: a list of `Route`s, and how bodies are read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.core.errors import ApiError, bad_request
+from lazulite.core.principal import Principal
+
+Handler = Callable[[Request], Awaitable[Response]]
+ErrorRenderer = Callable[[ApiError], Response]
+
+#: The permission of routes that anyone may call (cloud metadata, discovery, health).
+PUBLIC = "public"
+#: The permission of routes that any verified caller may use, whatever its roles.
+AUTHENTICATED = "authenticated"
+
+#: `{ws}` in a route's path: the workspace's ARM id, with the parameters subscription, group and workspace.
+WORKSPACE = (
+    "/subscriptions/{subscription}/resourceGroups/{group}"
+    "/providers/Microsoft.MachineLearningServices/workspaces/{workspace}"
+)
+
+
+class JsonResponse(Response):
+    media_type = "application/json"
+
+    def __init__(self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(msgspec.json.encode(content), status_code, headers)
+
+
+def arm_error(error: ApiError) -> Response:
+    return JsonResponse(error.body(), error.status, error.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method and path, who may call it and who answers.
+
+    `path` holds literal segments (matched without case) and `{name}` parameters; a last `{name:path}` takes the rest.
+    `permission` is an Azure action such as `Microsoft.MachineLearningServices/workspaces/jobs/read`, or PUBLIC or
+    AUTHENTICATED. It is checked against the scope the path names: the workspace, resource group or subscription.
+    """
+
+    method: str
+    path: str
+    permission: str
+    handler: Handler
+    operation: str
+    errors: ErrorRenderer = arm_error
+    max_body: int = 16 * 1024 * 1024
+
+
+def principal(request: Request) -> Principal:
+    """Who calls, verified by the server before the handler ran."""
+    return cast(Principal, request.scope["lazulite.principal"])
+
+
+def workspace_id(request: Request) -> str:
+    """The ARM id of the workspace that the path names, in the client's own spelling."""
+    p = request.path_params
+    return (
+        f"/subscriptions/{p['subscription']}/resourceGroups/{p['group']}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{p['workspace']}"
+    )
+
+
+async def json_body(request: Request, *, required: bool = True) -> dict[str, Any]:
+    """The request's JSON object. Raises ApiError 400 saying where the text stops being JSON."""
+    raw = await request.body()
+    if not raw.strip():
+        if required:
+            raise bad_request("The request has no body; a JSON object is expected.", "body", code="InvalidRequestContent")
+        return {}
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        document = _lenient(raw, error)
+    if not isinstance(document, dict):
+        raise bad_request(
+            f"The body must be a JSON object, and is a JSON {type(document).__name__}.",
+            "body",
+            code="InvalidRequestContent",
+        )
+    return document
+
+
+def _lenient(raw: bytes, error: Exception) -> Any:
+    # Scripts that build bodies by hand leave raw newlines inside strings; Azure's own parser takes them.
+    import json
+
+    try:
+        return json.loads(raw, strict=False)
+    except ValueError:
+        raise bad_request(
+            f"The body is not JSON: {error}. Check quotes, commas and the text's encoding (UTF-8).",
+            "body",
+            code="InvalidRequestContent",
+        ) from None
