@@ -1,0 +1,223 @@
+"""What the server hands to the agent beside a user's process, and what it reads back: JSON in the run's folder.
+
+    <run_dir>/plan.json      RunPlan, written by the server before the agent starts
+    <run_dir>/secrets.json   RunSecrets (mode 0600): whatever must never stand in a plan, a log or a status
+    <run_dir>/status.json    RunStatus, replaced whole by the agent at every change
+    <run_dir>/cancel         an empty file that asks the agent to end the job (SIGTERM to the agent does the same)
+
+The agent imports nothing of this package: it reads the same JSON as plain dictionaries. A field added here is
+optional, so that an agent started by an older server goes on.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+VERSION = 1
+INHERITED = (
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "TZ",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_CERT",
+    "PIP_CONFIG_FILE",
+    "PIP_DEFAULT_TIMEOUT",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+"""Of the machine's own variables, what a job gets when they are set: hardware, package index, proxy."""
+
+
+class EnvironmentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How to build one Python environment. `key` is the hash of everything here that decides its content."""
+
+    key: str
+    name: str
+    """`sklearn-1.5:4`, for messages."""
+    python: str
+    """The minor version that was asked for, `3.10`; `interpreter` may be another one, which `notes` then says."""
+    interpreter: str
+    requirements: list[str] = []
+    """PEP 508, in order, without options."""
+    constraints: list[str] = []
+    overrides: list[str] = []
+    index_options: list[str] = []
+    """uv's own: `--extra-index-url URL`, `--find-links URL`, `--prerelease allow`, flattened."""
+    exclude_newer: str | None = None
+    """`2024-06-01`: packages uploaded later do not exist."""
+    context: str | None = None
+    """The folder that a Dockerfile's COPY reads."""
+    copies: list[CopyStep] = []
+    variables: dict[str, str] = {}
+    workdir: str | None = None
+    notes: list[str] = []
+    """Every approximation, one sentence each, for the job's system log."""
+
+
+class CopyStep(msgspec.Struct, kw_only=True):
+    """A Dockerfile's COPY: `source` below the context, `destination` absolute in the image."""
+
+    source: str
+    destination: str
+
+
+class Code(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A code snapshot: a folder on this machine, or the listing of a blob folder to fetch."""
+
+    path: str | None = None
+    url: str | None = None
+    """`https://host/container/prefix`; its SAS query stands in `RunSecrets.queries["code"]`."""
+    hash: str | None = None
+    """The SDK's content hash (algorithm 202208) of the folder; checked when given."""
+
+
+class DataKind(StrEnum):
+    LITERAL = "literal"
+    PATH = "path"
+    """A file or folder of this machine: a local datastore's own files."""
+    BLOB = "blob"
+    """`https://host/container/path`, with the query in the secrets. A file, or every blob below the path."""
+    HTTP = "http"
+    """A public address of one file."""
+
+
+class Input(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`type` and `mode` are Azure's words in the SDK's spelling: `uri_file`, `ro_mount`, ..."""
+
+    kind: DataKind
+    type: str = "uri_folder"
+    mode: str = "ro_mount"
+    value: str | None = None
+    """The literal as text, as it goes into the command."""
+    path: str | None = None
+    url: str | None = None
+    uri: str | None = None
+    """The address as the user knows it (`azureml://...`): messages name it, and mode `direct` passes it on."""
+
+
+class Output(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where an output goes: `path` (a local datastore's folder, or file for `uri_file`) or `url` (kind blob)."""
+
+    kind: DataKind = DataKind.PATH
+    type: str = "uri_folder"
+    mode: str = "rw_mount"
+    path: str | None = None
+    url: str | None = None
+    uri: str | None = None
+
+
+class Distribution(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How many processes, and which variables tell them who they are. `type` is None for a plain command."""
+
+    type: str | None = None
+    """`pytorch`, `mpi` or `tensorflow`."""
+    nodes: int = 1
+    processes_per_node: int = 1
+    worker_count: int = 1
+    parameter_server_count: int = 0
+
+
+class Isolation(msgspec.Struct, kw_only=True, omit_defaults=True):
+    kind: str = "process"
+    """`bubblewrap` or `process`."""
+    bwrap: str = "bwrap"
+    hide: list[str] = []
+    """Folders the job must not see: the platform's home and whatever else holds others' data."""
+    show: list[str] = []
+    """Files or folders below a hidden one that the job may read, such as the CA bundle."""
+
+
+class Limits(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """None sets no limit. Per process, by rlimit: bytes of address space, processes of the user, open files."""
+
+    memory_bytes: int | None = None
+    processes: int | None = None
+    open_files: int | None = None
+
+
+class RunPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One job on this machine. Paths are absolute. Holds no secret."""
+
+    job: str
+    command: str
+    """With `${{inputs.x}}`, `${{outputs.x}}`, `$[[optional ${{inputs.x}}]]` still in it: the agent knows the paths."""
+    environment: EnvironmentPlan
+    environments_root: str
+    artifacts: str
+    """A plain folder: the run's artifacts (`user_logs/`, `azureml-logs/`, `system_logs/`, `outputs/`, `logs/`)."""
+    uv: str = "uv"
+    uv_cache: str | None = None
+    version: int = VERSION
+    code: Code | None = None
+    inputs: dict[str, Input] = {}
+    outputs: dict[str, Output] = {}
+    variables: dict[str, str] = {}
+    inherit: list[str] = msgspec.field(default_factory=lambda: list(INHERITED))
+    """Names of the machine's own variables that the job gets, when they are set."""
+    timeout_s: float | None = None
+    grace_s: float = 10.0
+    """Seconds between SIGTERM and SIGKILL."""
+    distribution: Distribution = msgspec.field(default_factory=Distribution)
+    isolation: Isolation = msgspec.field(default_factory=Isolation)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    ca_bundle: str | None = None
+    """PEM file that the agent's own downloads and uploads trust."""
+
+
+class RunSecrets(msgspec.Struct, kw_only=True, omit_defaults=True):
+    variables: dict[str, str] = {}
+    """Environment variables of the job, over the plan's."""
+    queries: dict[str, str] = {}
+    """SAS queries without `?`, by `code`, `inputs.<name>` or `outputs.<name>`."""
+
+
+class RunPhase(StrEnum):
+    PREPARING = "preparing"
+    """Environment, code, inputs."""
+    RUNNING = "running"
+    FINALIZING = "finalizing"
+    """Outputs and artifacts."""
+    DONE = "done"
+
+
+class RunOutcome(StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class RunError(msgspec.Struct, kw_only=True):
+    code: str
+    """`UserError/CommandFailed`, `EnvironmentBuildFailed`, `UserError/InputNotFound`, `JobTimeout`, ..."""
+    message: str
+
+
+class RunStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The agent's last word. `outcome` is set exactly when `phase` is done. Times are ISO 8601 in UTC."""
+
+    phase: RunPhase
+    pid: int
+    """The agent's."""
+    start_ticks: int
+    """Field 22 of /proc/<pid>/stat: with the pid it names one process for ever."""
+    heartbeat: str
+    times: dict[str, str] = {}
+    """When each phase began, by its name, plus `environment`, `code`, `inputs`, `process` and `outputs`."""
+    activity: str | None = None
+    """What a preparing run is doing: `building the environment`, `downloading input x`."""
+    outcome: RunOutcome | None = None
+    exit_code: int | None = None
+    """The process's, or minus the number of the signal that ended it."""
+    error: RunError | None = None
+    notes: list[str] = []
