@@ -1,0 +1,127 @@
+"""Principals and their role assignments: kept in the store, answered from memory."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from lazulite.core import arm_id
+from lazulite.core.errors import ApiError, bad_request, nearest
+from lazulite.core.principal import Principal
+from lazulite.identity.roles import BUILT_IN, JOB, Role, named
+from lazulite.store.database import Database
+from lazulite.store.tables import principals, role_assignments
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    principal: str
+    role: Role
+    scope: str  # lower case ARM id; "/" is everything
+
+
+class Directory:
+    """Answers `authenticate` and `allows`. One server process owns the store, so memory is the truth's mirror."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._by_hash: dict[str, Principal] = {}
+        self._by_id: dict[str, Principal] = {}
+        self._assignments: dict[str, list[Assignment]] = {}
+        database.read_sync(self._load)
+
+    def authenticate(self, secret: str, *, principal_id: str | None = None) -> Principal | None:
+        """The principal whose key this is. Keys are 256 random bits, so one SHA-256 protects them at rest."""
+        found = self._by_hash.get(_digest(secret))
+        if found is None or (principal_id is not None and found.id != principal_id):
+            return None
+        return found
+
+    def get(self, principal_id: str) -> Principal | None:
+        return self._by_id.get(principal_id)
+
+    def allows(self, principal: Principal, action: str, scope: str) -> bool:
+        """Whether an assignment at `scope` or above it, or a job's own right, covers `action`."""
+        key = arm_id.key(scope) or "/"
+        if principal.run is not None:
+            inside = principal.workspace is not None and _covers(arm_id.key(principal.workspace), key)
+            return inside and JOB.allows(action)
+        held = self._assignments.get(principal.id, ())
+        return any(_covers(a.scope, key) and a.role.allows(action) for a in held)
+
+    def sees_subscription(self, principal: Principal, subscription: str) -> bool:
+        """Whether the principal holds any role in the subscription, as Azure lists subscriptions."""
+        prefix = f"/subscriptions/{subscription}".lower()
+        if principal.run is not None:
+            return (principal.workspace or "").lower().startswith(prefix + "/")
+        held = self._assignments.get(principal.id, ())
+        return any(a.scope == "/" or (a.scope + "/").startswith(prefix + "/") for a in held)
+
+    async def create(self, name: str, role: str, scope: str, *, kind: str = "ServicePrincipal") -> tuple[Principal, str]:
+        """A new principal with one role; returns it and its key, which is shown this once.
+
+        Raises ApiError 400 where the role is not one of Azure's built-in ones.
+        """
+        wanted = named(role)
+        if wanted is None:
+            raise bad_request(f"There is no role '{role}'.{nearest(role, [r.name for r in BUILT_IN])}", "role")
+        secret = secrets.token_urlsafe(32)
+        principal = Principal(str(uuid.uuid4()), name, kind)
+        await self._database.write(lambda c: self.add(c, principal, secret, wanted, scope))
+        await self._database.read(self._load)
+        return principal, secret
+
+    @staticmethod
+    def add(connection: Connection, principal: Principal, secret: str, role: Role, scope: str) -> None:
+        """Store a principal and its assignment inside a transaction. Call `reload` after it."""
+        connection.execute(
+            principals.insert().values(
+                id=principal.id, name=principal.name, kind=principal.kind, secret_hash=_digest(secret)
+            )
+        )
+        connection.execute(
+            role_assignments.insert().values(
+                id=str(uuid.uuid4()), principal=principal.id, role=role.name, scope=arm_id.key(scope) or "/"
+            )
+        )
+
+    async def remove(self, principal_id: str) -> None:
+        """Take a principal's key and roles away. Raises ApiError 404."""
+        if principal_id not in self._by_id:
+            raise ApiError(404, "PrincipalNotFound", f"There is no principal '{principal_id}'.", target="id")
+
+        def delete(connection: Connection) -> None:
+            connection.execute(principals.delete().where(principals.c.id == principal_id))
+            connection.execute(role_assignments.delete().where(role_assignments.c.principal == principal_id))
+
+        await self._database.write(delete)
+        await self._database.read(self._load)
+
+    def all(self) -> list[tuple[Principal, list[Assignment]]]:
+        return [(p, self._assignments.get(p.id, [])) for p in self._by_id.values()]
+
+    def reload(self) -> None:
+        self._database.read_sync(self._load)
+
+    def _load(self, connection: Connection) -> None:
+        rows = list(connection.execute(sa.select(principals)))
+        self._by_hash = {r.secret_hash: Principal(r.id, r.name, r.kind) for r in rows}
+        self._by_id = {p.id: p for p in self._by_hash.values()}
+        assignments: dict[str, list[Assignment]] = {}
+        for row in connection.execute(sa.select(role_assignments)):
+            if role := named(row.role):
+                assignments.setdefault(row.principal, []).append(Assignment(row.principal, role, row.scope))
+        self._assignments = assignments
+
+
+def _covers(scope: str, key: str) -> bool:
+    return scope == "/" or key == scope or key.startswith(scope + "/")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
