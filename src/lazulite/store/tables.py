@@ -89,3 +89,5 @@ events = sa.Table(
     sa.Column("at", sa.String, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
+
+from lazulite.store import run_tables as run_tables  # noqa: E402  so that `metadata` knows them, whoever asks first
