@@ -1,0 +1,285 @@
+"""The routes of one declaration: list, get, put, patch, delete and its actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.api import lro, paging, write
+from lazulite.api.context import ApiContext, document
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import bad_request
+from lazulite.core.web import JsonResponse, Route, json_body
+from lazulite.resources import versions
+from lazulite.resources.declaration import Action, Call, Reading, ResourceType, Shape, Verb
+from lazulite.store import resources
+from lazulite.store.resources import Json
+
+_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER
+
+
+def routes(context: ApiContext, type_: ResourceType) -> list[Route]:
+    """Every route a declaration stands for."""
+    return list(_Endpoint(context, type_).routes())
+
+
+class _Endpoint:
+    def __init__(self, context: ApiContext, type_: ResourceType) -> None:
+        self._context = context
+        self._type = type_
+        self._collection = _GROUP + _collection_path(type_)
+        self._item = f"{self._collection}/{{{_item_name(type_)}}}"
+
+    def routes(self) -> Iterable[Route]:
+        type_, item = self._type, self._item
+        if type_.shape is Shape.VERSIONED:
+            yield from self._verbs(item, container=True)
+            item = f"{item}/versions/{{version}}"
+            yield self._route("GET", f"{self._item}/versions", "read", self.list_versions, "list")
+            yield from self._verbs(item, container=False, listed=False)
+        else:
+            yield from self._verbs(item, container=False)
+        for action in type_.actions:
+            yield Route(
+                "POST",
+                f"{item}/{action.name}",
+                f"{type_.type}/{action.name}/action",
+                self._action(action),
+                f"{type_.operations}.{action.operation}",
+            )
+
+    def _verbs(self, item: str, *, container: bool, listed: bool = True) -> Iterable[Route]:
+        verbs = self._type.verbs
+        if listed and Verb.LIST in verbs:
+            yield self._route("GET", self._collection, "read", self.list_items, "list", container)
+        if Verb.GET in verbs:
+            yield self._route("GET", item, "read", self.get_container if container else self.get, "get", container)
+        if Verb.PUT in verbs:
+            put = self.put_container if container else self.put
+            yield self._route("PUT", item, "write", put, "create_or_update", container)
+        if Verb.PATCH in verbs and not container:
+            yield self._route("PATCH", item, "write", self.patch, "update", container)
+        if Verb.DELETE in verbs:
+            yield self._route("DELETE", item, "delete", self.delete, "delete", container)
+
+    def _route(
+        self, method: str, path: str, right: str, handler: object, operation: str, container: bool = False
+    ) -> Route:
+        type_ = self._type
+        permission = f"{type_.container_type if container else type_.type}/{right}"
+        group = type_.operations
+        if type_.shape is Shape.VERSIONED:
+            group = group.removesuffix("Versions") + ("Containers" if container else "Versions")
+        return Route(method, path, permission, handler, f"{group}.{operation}")  # type: ignore[arg-type]
+
+    async def list_items(self, request: Request) -> Response:
+        versioned = self._type.shape is Shape.VERSIONED
+        parent = _path_id(request).rsplit("/", 1)[0]
+        if self._type.shape is Shape.TRACKED:
+            parent = parent.split("/providers/")[0] + f"/providers/{PROVIDER}"
+        type_name = self._type.container_type if versioned else self._type.type
+        return await self._page(request, parent, type_name, versioned)
+
+    async def list_versions(self, request: Request) -> Response:
+        return await self._page(request, _path_id(request).rsplit("/", 1)[0], self._type.type, False)
+
+    async def get(self, request: Request) -> Response:
+        id_ = _path_id(request)
+
+        def transaction(connection: Connection) -> tuple[Json, str]:
+            reading = self._context.reading(connection, request)
+            found = resources.get(connection, id_)
+            if found is None and self._type.shape is Shape.VERSIONED and versions.is_alias(id_):
+                found = versions.latest(connection, id_.rsplit("/", 2)[0], self._type.type)
+            if found is not None:
+                return document(reading, self._type, found), found.etag
+            virtual = self._type.virtual.get(reading, id_) if self._type.virtual else None
+            if virtual is None:
+                if self._type.shape is Shape.CHILD:
+                    write.require_parent(connection, id_.rsplit("/", 2)[0])
+                raise versions.missing(reading, self._type, id_)
+            return virtual, ""
+
+        found, etag = await self._context.database.read(transaction)
+        return JsonResponse(found, 200, {"ETag": etag} if etag else None)
+
+    async def get_container(self, request: Request) -> Response:
+        id_ = _path_id(request)
+
+        def transaction(connection: Connection) -> Json:
+            reading = self._context.reading(connection, request)
+            found = resources.get(connection, id_)
+            if found is not None:
+                return self._container(reading, found)
+            virtual = self._type.virtual.get(reading, id_) if self._type.virtual else None
+            if virtual is None:
+                raise versions.missing(reading, self._type, id_)
+            return virtual
+
+        return JsonResponse(await self._context.database.read(transaction))
+
+    async def put(self, request: Request) -> Response:
+        body = await json_body(request)
+        written = await write.put(self._context, self._type, _path_id(request), body, request)
+        return self._written(written)
+
+    async def patch(self, request: Request) -> Response:
+        body = await json_body(request)
+        written = await write.patch(self._context, self._type, _path_id(request), body, request)
+        return JsonResponse(written.document, 200, {"ETag": written.resource.etag})
+
+    async def put_container(self, request: Request) -> Response:
+        body = await json_body(request)
+        id_ = _path_id(request)
+        archived = body.get("properties", {}).get("isArchived", False)
+        if not isinstance(archived, bool):
+            raise bad_request("properties.isArchived must be true or false.", "properties.isArchived")
+
+        def transaction(connection: Connection) -> tuple[Json, bool]:
+            reading = self._context.reading(connection, request)
+            existing = resources.get(connection, id_)
+            if existing is None:
+                self._type.name_rule.check(id_.rsplit("/", 1)[1])
+                write.require_parent(connection, id_.rsplit("/", 2)[0])
+                stored = resources.new(id_, self._type.container_type, body, archived=archived)
+                stored = resources.insert(connection, stored, by=reading.principal.name)
+            else:
+                write.check_preconditions(request, existing)
+                changed = existing.with_(spec=body, archived=archived)
+                stored = resources.update(connection, changed, by=reading.principal.name)
+            return self._container(reading, stored), existing is None
+
+        found, created = await self._context.database.write(transaction)
+        return JsonResponse(found, 201 if created else 200)
+
+    async def delete(self, request: Request) -> Response:
+        found = await write.delete(self._context, self._type, _path_id(request), request)
+        return Response(b"", 200 if found else 204)
+
+    def _action(self, action: Action) -> object:
+        async def handler(request: Request) -> Response:
+            body = await json_body(request, required=False)
+            id_ = _path_id(request).rsplit("/", 1)[0]
+
+            def transaction(connection: Connection) -> tuple[Call, int, object, str | None]:
+                reading = self._context.reading(connection, request)
+                found = resources.get(connection, id_)
+                if found is None:
+                    raise versions.missing(reading, self._type, id_)
+                call = Call(connection, self._context.services, reading.principal, reading.query, found, body)
+                answer = action.run(call)
+                operation = lro.start(connection, id_, answer.settled) if answer.settled else None
+                return call, answer.status, answer.body, operation
+
+            database = self._context.database
+            run = database.write if action.writes else database.read
+            call, status, content, operation = await run(transaction)
+            for task in call.after:
+                await task()
+            headers = lro.headers(self._context, id_, operation, location_only=True) if operation else None
+            if content is None:
+                return Response(b"", status, headers)
+            return JsonResponse(content, status, headers)
+
+        return handler
+
+    async def _page(self, request: Request, parent: str, type_name: str, containers: bool) -> Response:
+        page = paging.page(request)
+        newest = page.newest_first
+        if newest is None:
+            newest = self._type.newest_first or (not containers and self._type.shape is Shape.VERSIONED)
+        archived = _archived(request)
+
+        def transaction(connection: Connection) -> tuple[list[Json], int | None]:
+            reading = self._context.reading(connection, request)
+            chosen = self._type.select(reading, parent) if self._type.select and not containers else None
+            if chosen is not None:
+                return [document(reading, self._type, row) for row in chosen], None
+            rows = resources.children(
+                connection,
+                parent,
+                type_name,
+                after=page.after,
+                limit=page.limit + 1,
+                archived=archived,
+                newest_first=newest,
+            )
+            more = rows[page.limit - 1].sequence if len(rows) > page.limit else None
+            if containers:
+                items = [self._container(reading, row) for row in rows[: page.limit]]
+            else:
+                items = [document(reading, self._type, row) for row in rows[: page.limit]]
+            if more is None and self._type.virtual and archived is not True:
+                shown = {item["name"] for item in items}
+                extra = self._type.virtual.list(reading, parent, type_name)
+                items += [item for item in extra if item["name"] not in shown][: page.limit if page.bounded else None]
+            if not items and self._type.shape is not Shape.TRACKED:
+                write.require_parent(connection, parent.split(f"/{self._type.collection.split('/')[1]}/")[0])
+            return items[: page.limit] if page.bounded else items, more
+
+        items, last = await self._context.database.read(transaction)
+        return JsonResponse(paging.answer(request, self._context.services.base_url, page, items, last))
+
+    def _container(self, reading: Reading, resource: resources.Resource) -> Json:
+        return document(reading, self._type, resource, versions.container_properties(reading, self._type, resource))
+
+    def _written(self, written: write.Written) -> Response:
+        headers = {"ETag": written.resource.etag}
+        if written.operation:
+            headers |= lro.headers(self._context, written.resource.id, written.operation)
+        return JsonResponse(written.document, 201 if written.created else 200, headers)
+
+
+def _collection_path(type_: ResourceType) -> str:
+    parts = type_.collection.split("/")
+    path = ""
+    for index, part in enumerate(parts):
+        path += f"/{part}"
+        if index < len(parts) - 1:
+            path += f"/{{{_singular(part)}}}"
+    return path
+
+
+def _item_name(type_: ResourceType) -> str:
+    return _singular(type_.collection.rsplit("/", 1)[-1])
+
+
+def _singular(collection: str) -> str:
+    return "workspace" if collection == "workspaces" else "name"
+
+
+def _path_id(request: Request) -> str:
+    """The ARM id the path names, canonical in its literals and in the client's spelling of names."""
+    return canonical(request.scope["path"])
+
+
+def canonical(path: str) -> str:
+    """`/subscriptions/s/resourcegroups/...` with the literals as Azure writes them."""
+    parts = path.rstrip("/").split("/")
+    for index, part in enumerate(parts):
+        known = _LITERALS.get(part.lower())
+        if known and index % 2:
+            parts[index] = known
+        if part.lower() == PROVIDER.lower():
+            parts[index] = PROVIDER
+    return "/".join(parts)
+
+
+_LITERALS = {
+    name.lower(): name
+    for name in (
+        "subscriptions", "resourceGroups", "providers", "workspaces", "jobs", "computes", "datastores", "environments",
+        "data", "models", "components", "codes", "versions",
+    )
+}  # fmt: skip
+
+
+def _archived(request: Request) -> bool | None:
+    view = request.query_params.get("listViewType", "ActiveOnly")
+    found = {"activeonly": False, "archivedonly": True, "all": None}
+    if view.lower() not in found:
+        raise bad_request(f"listViewType is '{view}' and must be ActiveOnly, ArchivedOnly or All.", "listViewType")
+    return found[view.lower()]

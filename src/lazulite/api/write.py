@@ -1,0 +1,194 @@
+"""The life of every write, in one place.
+
+    name -> parent -> preconditions -> prepare and validate (the type's own) -> store -> event -> hint
+
+All of it happens in one transaction: a refusal leaves nothing behind, and the answer is sent once it is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+
+from lazulite.api.context import ApiContext, document
+from lazulite.api.lro import start
+from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.web import principal
+from lazulite.resources.declaration import Call, ResourceType, Shape, Write
+from lazulite.store import resources
+from lazulite.store.resources import Json, Resource
+
+After = list[Callable[[], Awaitable[None]]]
+
+
+class Written:
+    """What a write came to: the stored resource, its document, and what is left to do after it."""
+
+    __slots__ = ("after", "created", "document", "operation", "resource")
+
+    def __init__(self, resource: Resource, document: Json, created: bool, after: After, operation: str | None) -> None:
+        self.resource = resource
+        self.document = document
+        self.created = created
+        self.after = after
+        self.operation = operation
+
+
+async def put(context: ApiContext, type_: ResourceType, id_: str, body: Json, request: Request) -> Written:
+    """Create or replace. Raises ApiError."""
+
+    def transaction(connection: Connection) -> Written:
+        existing = resources.get(connection, id_)
+        check_preconditions(request, existing)
+        return _store(context, connection, type_, id_, body, existing, request)
+
+    return await _run(context, transaction)
+
+
+async def patch(context: ApiContext, type_: ResourceType, id_: str, body: Json, request: Request) -> Written:
+    """Merge into what is there (JSON merge patch). Raises ApiError 404 where nothing is."""
+
+    def transaction(connection: Connection) -> Written:
+        existing = resources.get(connection, id_)
+        if existing is None:
+            raise missing(type_, id_)
+        check_preconditions(request, existing)
+        return _store(context, connection, type_, existing.id, merged(existing.spec, body), existing, request)
+
+    return await _run(context, transaction)
+
+
+async def delete(context: ApiContext, type_: ResourceType, id_: str, request: Request) -> Resource | None:
+    """Remove a resource and what lies below it; None where nothing was there."""
+
+    def transaction(connection: Connection) -> tuple[Resource | None, After]:
+        existing = resources.get(connection, id_)
+        if existing is None:
+            return None, []
+        check_preconditions(request, existing)
+        reading = context.reading(connection, request)
+        call = Call(connection, context.services, reading.principal, reading.query, existing)
+        if type_.remove:
+            type_.remove(call)
+        resources.delete(connection, id_)
+        context.services.secrets.delete(connection, id_)
+        resources.record(connection, id_, "deleted", {"by": reading.principal.id})
+        return existing, call.after
+
+    found, after = await context.database.write(transaction)
+    for task in after:
+        await task()
+    return found
+
+
+def check_preconditions(request: Request, existing: Resource | None) -> None:
+    """If-Match and If-None-Match. Raises ApiError 412."""
+    wanted, unwanted = request.headers.get("if-match"), request.headers.get("if-none-match")
+    if wanted and (existing is None or wanted not in ("*", existing.etag)):
+        raise _precondition("If-Match", wanted, existing)
+    if unwanted and existing is not None and unwanted in ("*", existing.etag):
+        raise _precondition("If-None-Match", unwanted, existing)
+
+
+def merged(document: Json, patch_: Json) -> Json:
+    """JSON merge patch (RFC 7396): objects merge, null removes, everything else replaces."""
+    result = dict(document)
+    for name, value in patch_.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict) and name != "tags":
+            inner = result.get(name)
+            result[name] = merged(inner if isinstance(inner, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def missing(type_: ResourceType, id_: str) -> ApiError:
+    return not_found(f"The Resource '{type_.type}' with id '{id_}' was not found.", id_.rsplit("/", 1)[1])
+
+
+def require_parent(connection: Connection, parent: str) -> None:
+    """Raises ApiError 404 naming the parent that is not there, and the nearest that is."""
+    from lazulite.core.errors import nearest
+
+    if resources.get(connection, parent) is not None:
+        return
+    siblings, _, name = parent.rpartition("/")
+    group, _, collection = siblings.rpartition("/")
+    known: list[str] = []
+    if collection.lower() == "workspaces":
+        known = [r.name for r in resources.under(connection, group.split("/resource")[0], _WORKSPACES)]
+    raise not_found(
+        f"The Resource '{collection}/{name}' was not found under '{group}'.{nearest(name, known)}", name
+    )
+
+
+_WORKSPACES = "microsoft.machinelearningservices/workspaces"
+
+
+def _store(
+    context: ApiContext,
+    connection: Connection,
+    type_: ResourceType,
+    id_: str,
+    body: Json,
+    existing: Resource | None,
+    request: Request,
+) -> Written:
+    if not isinstance(body.get("properties", {}), dict):
+        raise bad_request("properties must be a JSON object.", "properties")
+    caller = principal(request)
+    write = Write(
+        connection, context.services, caller, dict(request.query_params), existing.id if existing else id_, body, existing
+    )
+    if existing is None:
+        type_.name_rule.check(write.name)
+        _ensure_parent(connection, type_, id_, caller.name)
+    else:
+        write.label, write.state, write.archived = existing.label, existing.state, existing.archived
+    write.archived = bool(write.properties.get("isArchived", write.archived))
+    type_.prepare(write)
+    stored = _save(write, type_, caller.name)
+    resources.record(connection, stored.id, "written", {"by": caller.id, "generation": stored.generation})
+    operation = start(connection, stored.id, type_.settled) if type_.settled else None
+    return Written(stored, document(write, type_, stored), existing is None, write.after, operation)
+
+
+def _save(write: Write, type_: ResourceType, by: str) -> Resource:
+    promoted = {"label": write.label, "state": write.state, "archived": write.archived}
+    if write.existing is None:
+        fresh = resources.new(write.id, type_.type, write.body, status=write.status or {}, **promoted)
+        return resources.insert(write.connection, fresh, by=by)
+    status = write.existing.status if write.status is None else write.status
+    changed = write.existing.with_(spec=write.body, status=status, **promoted)
+    return resources.update(write.connection, changed, by=by)
+
+
+def _ensure_parent(connection: Connection, type_: ResourceType, id_: str, by: str) -> None:
+    if type_.shape is Shape.TRACKED:
+        return
+    parent = id_.rsplit("/", 2)[0]
+    if type_.shape is Shape.VERSIONED:
+        container = parent
+        require_parent(connection, container.rsplit("/", 2)[0])
+        if resources.get(connection, container) is None:
+            type_.name_rule.check(container.rsplit("/", 1)[1])
+            spec: Json = {"properties": {"isArchived": False, "tags": {}, "properties": {}}}
+            resources.insert(connection, resources.new(container, type_.container_type, spec), by=by)
+        return
+    require_parent(connection, parent)
+
+
+def _precondition(header: str, value: str, existing: Resource | None) -> ApiError:
+    there = f"its etag is {existing.etag}" if existing else "it does not exist"
+    return ApiError(412, "PreconditionFailed", f"{header}: {value} does not hold: {there}.", target=header)
+
+
+async def _run(context: ApiContext, transaction: Callable[[Connection], Written]) -> Written:
+    written = await context.database.write(transaction)
+    for task in written.after:
+        await task()
+    return written

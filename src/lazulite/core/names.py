@@ -1,0 +1,39 @@
+"""Azure's naming rules, one object each, so that a refusal can say the rule."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lazulite.core.errors import ApiError
+
+
+@dataclass(frozen=True, slots=True)
+class NameRule:
+    pattern: str
+    says: str
+
+    def check(self, name: str, target: str = "name") -> None:
+        """Raises ApiError 400 saying the rule and what breaks it."""
+        if not re.fullmatch(self.pattern, name):
+            raise ApiError(400, "InvalidName", f"'{name}' is not a valid name here: {self.says}.", target=target)
+
+
+RESOURCE = NameRule(
+    r"[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,254}",
+    "it must be 1 to 255 letters, digits, '-', '_' or '.', and begin with a letter or digit",
+)
+JOB = NameRule(
+    r"[a-zA-Z0-9][a-zA-Z0-9_\-]{0,254}",
+    "it must be 1 to 255 letters, digits, '-' or '_', and begin with a letter or digit",
+)
+WORKSPACE = NameRule(
+    r"[a-zA-Z0-9][a-zA-Z0-9_\-]{2,32}",
+    "it must be 3 to 33 letters, digits, '-' or '_', and begin with a letter or digit",
+)
+COMPUTE = NameRule(
+    r"[a-zA-Z][a-zA-Z0-9\-]{1,22}[a-zA-Z0-9]",
+    "it must be 3 to 24 letters, digits or '-', begin with a letter and not end with '-'",
+)
+DATASTORE = NameRule(r"[a-zA-Z0-9_]{1,255}", "it must be 1 to 255 letters, digits or '_'")
+VERSION = NameRule(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,254}", RESOURCE.says)

@@ -1,0 +1,163 @@
+"""Datastores: blob, ADLS Gen2, file, OneLake; their secrets are sealed, and only `listSecrets` gives them out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+from typing import Any
+
+from lazulite.core import names, sas
+from lazulite.core.clock import utc_now
+from lazulite.core.errors import ApiError, conflict, nearest, validation
+from lazulite.resources import storage_accounts
+from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Write
+from lazulite.store import resources
+from lazulite.store.resources import Json, Resource
+
+BLOB, GEN2, FILE = "AzureBlob", "AzureDataLakeGen2", "AzureFile"
+#: The property that names the container, by type.
+CONTAINER = {BLOB: "containerName", GEN2: "filesystem", FILE: "fileShareName"}
+_TYPES = (*CONTAINER, "AzureDataLakeGen1", "Hdfs", "OneLake")
+_DEFAULTS = ("workspaceblobstore", "workspaceartifactstore", "workspacefilestore", "workspaceworkingdirectory")
+_SUFFIX = "core.windows.net"
+
+
+def prepare(write: Write) -> None:
+    properties = write.properties
+    kind = properties.get("datastoreType")
+    if kind not in _TYPES:
+        raise validation(f"datastoreType is '{kind}'.{nearest(str(kind), _TYPES)}", "properties.datastoreType")
+    for name in ("accountName", CONTAINER.get(kind, "")):
+        if kind in CONTAINER and not properties.get(name):
+            raise validation(f"A datastore of type {kind} needs properties.{name}.", f"properties.{name}")
+    _seal_credentials(write, kind)
+    properties.setdefault("isDefault", False)
+    if write.existing is not None:
+        properties["isDefault"] = write.existing.properties.get("isDefault", False)
+    properties.setdefault("endpoint", _SUFFIX)
+    properties.setdefault("protocol", "https")
+    properties.setdefault("tags", {})
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    """The properties without secrets, the account under the name by which it can be reached."""
+    properties = dict(resource.properties)
+    account = properties.get("accountName")
+    if account and reading.services.storage.own_account(account):
+        properties["accountName"] = reading.services.storage.public_account(account)
+    return {"description": None, "properties": None, "serviceDataAccessAuthIdentity": "None", **properties}
+
+
+def remove(call: Call) -> None:
+    if call.resource.name.lower() in _DEFAULTS:
+        raise conflict(
+            f"'{call.resource.name}' is one of the workspace's own datastores and cannot be deleted.",
+            "name",
+            code="CannotDeleteDefaultDatastore",
+        )
+
+
+def list_secrets(call: Call) -> Answer:
+    """A SAS for one hour (or as asked) where the account is ours, else what was sealed at registration."""
+    properties = call.resource.properties
+    account = call.services.storage.own_account(str(properties.get("accountName", "")))
+    container = properties.get(CONTAINER.get(properties["datastoreType"], ""), "")
+    if account is None:
+        stored = call.services.secrets.get(call.connection, call.resource.id, "credentials")
+        if not stored:
+            raise ApiError(400, "NoSecrets", f"Datastore '{call.resource.name}' has no secrets: it uses identity.")
+        return Answer(200, stored)
+    hours = _hours(call.body.get("expireAfterHours", 1))
+    key = account_key(call, account)
+    token = sas.container_sas(account, key, container, "racwdl", utc_now() + dt.timedelta(hours=hours))
+    return Answer(200, {"secretsType": "Sas", "sasToken": token})
+
+
+def account_key(reading: Reading, account: str) -> str:
+    """The first key of an account of ours. Raises ApiError 404."""
+    for found in storage_accounts.all_accounts(reading.connection):
+        if found.name.lower() == account.lower():
+            pair = storage_accounts.keys(reading.connection, reading.services.secrets, found.id)
+            if pair:
+                return pair[0]
+    raise ApiError(404, "StorageAccountNotFound", f"There is no storage account '{account}' on this server.")
+
+
+def provision_defaults(write: Write, guid: str) -> None:
+    """The four datastores every workspace has."""
+    account = write.properties["storageAccount"].rsplit("/", 1)[1]
+    blob, artifacts = storage_accounts.containers(guid)[0]
+    files, working = storage_accounts.containers(guid)[1]
+    for name, kind, container in (
+        ("workspaceblobstore", BLOB, blob),
+        ("workspaceartifactstore", BLOB, artifacts),
+        ("workspacefilestore", FILE, files),
+        ("workspaceworkingdirectory", FILE, working),
+    ):
+        properties: Json = {
+            "datastoreType": kind,
+            "isDefault": name == "workspaceblobstore",
+            "accountName": account,
+            CONTAINER[kind]: container,
+            "endpoint": _SUFFIX,
+            "protocol": "https",
+            "credentials": {"credentialsType": "AccountKey"},
+            "tags": {},
+            "subscriptionId": write.id.split("/")[2],
+            "resourceGroup": write.id.split("/")[4],
+        }
+        spec: Json = {"properties": properties}
+        row = resources.new(f"{write.id}/datastores/{name}", TYPE.type, spec)
+        resources.insert(write.connection, row, by=write.principal.name)
+
+
+def _seal_credentials(write: Write, kind: str) -> None:
+    properties = write.properties
+    credentials = properties.get("credentials") or {"credentialsType": "None"}
+    if not isinstance(credentials, dict):
+        raise validation("credentials must be an object with credentialsType and secrets.", "properties.credentials")
+    secrets: dict[str, Any] = credentials.pop("secrets", None) or {}
+    properties["credentials"] = credentials
+    own = write.services.storage.own_account(str(properties.get("accountName", "")))
+    if own is not None:
+        properties["accountName"] = own
+        _check_key(write, own, secrets)
+        container = str(properties[CONTAINER[kind]])
+        shares = [container] if kind == FILE else []
+        write.after.append(lambda: write.services.storage.ensure(own, [] if shares else [container], shares))
+    elif secrets:
+        write.services.secrets.put(write.connection, write.id, "credentials", secrets)
+
+
+def _check_key(write: Write, account: str, secrets: dict[str, Any]) -> None:
+    given = secrets.get("key")
+    if not given or write.query.get("skipValidation", "").lower() == "true":
+        return
+    pairs = [
+        storage_accounts.keys(write.connection, write.services.secrets, found.id)
+        for found in storage_accounts.all_accounts(write.connection)
+        if found.name.lower() == account.lower()
+    ]
+    if not any(hmac.compare_digest(str(given), key) for pair in pairs if pair for key in pair):
+        raise validation(
+            f"The account key is not one of storage account '{account}'. "
+            "`lazulite status --json` and `ml_client.workspaces.get_keys(...)` say where the keys are.",
+            "properties.credentials.secrets.key",
+        )
+
+
+def _hours(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 < value <= 168:
+        raise validation(f"expireAfterHours is {value!r} and must lie between 0 and 168.", "expireAfterHours")
+    return float(value)
+
+
+TYPE = ResourceType(
+    collection="workspaces/datastores",
+    operations="Datastores",
+    prepare=prepare,
+    view=view,
+    remove=remove,
+    name_rule=names.DATASTORE,
+    actions=(Action("listSecrets", list_secrets, "list_secrets"),),
+)

@@ -1,0 +1,183 @@
+"""What a resource type declares, and what its functions are given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Connection
+
+from lazulite.core import arm_id
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.names import RESOURCE, NameRule
+from lazulite.core.principal import Principal
+from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Json, Resource
+from lazulite.vault.sealed import SealedSecrets
+
+
+class Storage(StorageLocator, Protocol):
+    """The storage accounts of this platform, as the rules of resources need them."""
+
+    def public_account(self, account: str) -> str:
+        """The `accountName` clients are told: one from which they build an address that reaches us."""
+        ...
+
+    async def ensure(self, account: str, containers: list[str], shares: list[str]) -> None:
+        """Make an account's containers where they are missing. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What declarations may use beside the store: addresses, secrets, storage. One per server."""
+
+    base_url: str  # https://localhost:8443
+    http_url: str  # http://localhost:8080
+    location: str
+    tenant: str
+    secrets: SealedSecrets
+    storage: Storage
+
+
+@dataclass(slots=True)
+class Reading:
+    """A read inside one transaction."""
+
+    connection: Connection
+    services: Services
+    principal: Principal
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Write(Reading):
+    """A PUT or PATCH on its way into the store. `body` is the whole document to be."""
+
+    id: str = ""
+    body: Json = field(default_factory=dict)
+    existing: Resource | None = None
+    #: Promoted columns the type may set.
+    label: str | None = None
+    state: str | None = None
+    archived: bool = False
+    status: Json | None = None
+    #: What to do once the write is durable (outside the transaction).
+    after: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.id.rsplit("/", 1)[1]
+
+    @property
+    def workspace(self) -> str:
+        return arm_id.workspace_of(self.id)
+
+    @property
+    def properties(self) -> Json:
+        return self.body.setdefault("properties", {})  # type: ignore[no-any-return]
+
+
+NOTHING = Resource(id="/", type="", name="", parent="", spec={})
+
+
+class Shape(Enum):
+    CHILD = "child"  # <parent>/<collection>/<name>
+    VERSIONED = "versioned"  # <parent>/<collection>/<name>/versions/<version>
+    TRACKED = "tracked"  # below a resource group, with a location
+
+
+class Verb(Enum):
+    LIST = "list"
+    GET = "get"
+    PUT = "put"
+    PATCH = "patch"
+    DELETE = "delete"
+
+
+@dataclass(slots=True)
+class Call(Reading):
+    """A POST action on one resource, or its removal. `resource` is the one the path names."""
+
+    resource: Resource = NOTHING
+    body: Json = field(default_factory=dict)
+    after: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an action replies: a status and a document (None is an empty body).
+
+    With `settled` the operation is long-running: clients poll until the resource's state is one of these.
+    """
+
+    status: int = 200
+    body: Any = None
+    settled: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`POST <resource>/<name>`; `writes` says whether it needs a write transaction. `read` actions need less rights."""
+
+    name: str
+    run: Callable[[Call], Answer]
+    operation: str
+    writes: bool = False
+
+
+def keep(write: Write) -> None:
+    """Prepare nothing: the document is stored as sent."""
+
+
+def as_sent(_reading: Reading, resource: Resource) -> Json:
+    """The properties as sent, and the state of provisioning."""
+    return {"provisioningState": "Succeeded", **resource.properties}
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A resource type: where it lies and what is its own.
+
+    `collection` is the path below the provider, such as `workspaces/jobs`; `operations` the group's name in
+    Microsoft's REST specification, used to name what is called and what is missing.
+    """
+
+    collection: str
+    operations: str
+    shape: Shape = Shape.CHILD
+    verbs: frozenset[Verb] = frozenset({Verb.LIST, Verb.GET, Verb.PUT, Verb.DELETE})
+    prepare: Callable[[Write], None] = keep
+    view: Callable[[Reading, Resource], Json] = as_sent
+    remove: Callable[[Call], None] | None = None
+    #: Resources that no row stands for: curated environments, runs as jobs.
+    virtual: Virtual | None = None
+    actions: tuple[Action, ...] = ()
+    name_rule: NameRule = RESOURCE
+    newest_first: bool = False
+    #: Rows of a listing when its query asks for something special (`?hash=`, `?isDefault=`); None leaves it alone.
+    select: Callable[[Reading, str], list[Resource] | None] | None = None
+    #: States after which a PUT's or DELETE's long-running operation is over; None finishes at once.
+    settled: tuple[str, ...] | None = None
+
+    @property
+    def type(self) -> str:
+        return f"{PROVIDER}/{self.collection}" + ("/versions" if self.shape is Shape.VERSIONED else "")
+
+    @property
+    def container_type(self) -> str:
+        return f"{PROVIDER}/{self.collection}"
+
+
+class Virtual(Protocol):
+    """Resources served without a row of their own."""
+
+    def get(self, reading: Reading, id_: str) -> Json | None:
+        """The whole ARM document, or None."""
+        ...
+
+    def list(self, reading: Reading, parent: str, collection_type: str) -> list[Json]:
+        """Documents to append to a listing."""
+        ...

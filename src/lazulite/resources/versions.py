@@ -1,0 +1,69 @@
+"""Versioned assets: what a container shows of its versions, and which one is the latest."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from lazulite.core.errors import ApiError, nearest, not_found
+from lazulite.resources.declaration import Reading, ResourceType, Shape
+from lazulite.store import resources
+from lazulite.store.resources import Json, Resource
+from lazulite.store.tables import resources as table
+
+#: What the SDK asks for when it means the latest version.
+_ALIASES = ("azureml_default",)
+
+
+def is_alias(version_id: str) -> bool:
+    return version_id.rsplit("/", 1)[1].lower() in _ALIASES
+
+
+def latest(connection: Connection, container: str, version_type: str) -> Resource | None:
+    """The version made last that is not archived."""
+    found = resources.children(connection, container, version_type, archived=False, newest_first=True, limit=1)
+    return found[0] if found else None
+
+
+def container_properties(reading: Reading, type_: ResourceType, container: Resource) -> Json:
+    """The container's own properties with `latestVersion` and `nextVersion`, which follow from its versions."""
+    newest = latest(reading.connection, container.id, type_.type)
+    properties: Json = {
+        "description": None,
+        "tags": {},
+        "properties": {},
+        "provisioningState": "Succeeded",
+        **container.properties,
+        "isArchived": container.archived,
+        "latestVersion": newest.name if newest else None,
+        "nextVersion": str(_highest(reading.connection, container) + 1),
+    }
+    if newest and "dataType" in newest.properties:
+        properties["dataType"] = newest.properties["dataType"]
+    return properties
+
+
+def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
+    """404 naming what is not there, and the nearest names or versions that are."""
+    name = id_.rsplit("/", 1)[1]
+    parent = id_.rsplit("/", 2)[0]
+    is_version = type_.shape is Shape.VERSIONED and "/versions/" in id_
+    known = resources.children(
+        reading.connection, parent, type_.type if is_version else type_.container_type, limit=200
+    )
+    if is_version:
+        asset = parent.rsplit("/", 1)[1]
+        versions = ", ".join(f"'{r.name}'" for r in known[-8:])
+        there = f" It has {versions}." if known else " It has no version."
+        return not_found(f"{_noun(type_)} '{asset}' has no version '{name}'.{there}", "version")
+    return not_found(f"There is no {_noun(type_).lower()} '{name}'.{nearest(name, [r.name for r in known])}", "name")
+
+
+def _noun(type_: ResourceType) -> str:
+    last = type_.collection.rsplit("/", 1)[-1]
+    return {"data": "Data asset", "codes": "Code asset"}.get(last, last.removesuffix("s").capitalize())
+
+
+def _highest(connection: Connection, container: Resource) -> int:
+    names = connection.scalars(sa.select(table.c.name).where(table.c.parent == container.key))
+    return max((int(n) for n in names if n.isdigit()), default=0)

@@ -1,0 +1,201 @@
+"""Workspaces: what they stand on, their default datastores, keys and diagnosis."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from lazulite.core import arm_id, names
+from lazulite.core.errors import ApiError, validation
+from lazulite.resources import datastores, storage_accounts
+from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Verb, Write
+from lazulite.store import resources, runs
+from lazulite.store.resources import Json, Resource
+
+_KINDS = ("default", "hub", "project", "featurestore")
+
+
+def prepare(write: Write) -> None:
+    """A new workspace gets storage, vault, telemetry and its default datastores in the same transaction."""
+    kind = str(write.body.get("kind") or "Default")
+    if kind.lower() not in _KINDS:
+        raise validation(f"kind is '{kind}' and must be Default, Hub, Project or FeatureStore.", "kind")
+    write.body["kind"] = kind
+    write.body.setdefault("location", write.services.location)
+    write.body.setdefault("tags", {})
+    write.body["tags"] = write.body["tags"] or {}
+    write.body.setdefault("sku", {"name": "Basic", "tier": "Basic"})
+    write.body["identity"] = _identity(write)
+    properties = write.properties
+    if not properties.get("friendlyName"):
+        properties["friendlyName"] = write.name
+    if write.existing is not None:
+        for fixed in ("storageAccount", "keyVault", "workspaceId", "applicationInsights"):
+            properties[fixed] = write.existing.properties[fixed]
+        return
+    guid = str(uuid.uuid5(uuid.NAMESPACE_URL, write.id.lower()))
+    properties["workspaceId"] = guid
+    properties |= storage_accounts.provision(write, guid)
+    write.state = "Succeeded"
+    datastores.provision_defaults(write, guid)
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    services = reading.services
+    guid = resource.properties["workspaceId"]
+    return {
+        "description": None,
+        "containerRegistry": None,
+        "hbiWorkspace": False,
+        "publicNetworkAccess": "Enabled",
+        "imageBuildCompute": "",
+        "v1LegacyMode": False,
+        "softDeleteEnabled": False,
+        "storageHnsEnabled": False,
+        "enableDataIsolation": False,
+        "systemDatastoresAuthMode": "accessKey",
+        "managedNetwork": {"isolationMode": "Disabled"},
+        **{name: value for name, value in resource.properties.items() if value is not None},
+        "provisioningState": "Succeeded",
+        "tenantId": services.tenant,
+        "discoveryUrl": f"{services.base_url}/discovery/workspaces/{guid}",
+        "mlFlowTrackingUri": f"{services.base_url}/mlflow/rest{resource.id}",
+        "notebookInfo": {
+            "resourceId": guid,
+            "fqdn": services.base_url.split("://", 1)[1],
+            "isPrivateLinkEnabled": False,
+            "notebookPreparationError": None,
+        },
+    }
+
+
+def remove(call: Call) -> None:
+    """The workspace's runs go with it; its storage, vault and telemetry stay until asked for, as on Azure."""
+    runs.delete_workspace(call.connection, call.resource.id)
+
+
+def list_keys(call: Call) -> Answer:
+    account = call.resource.properties["storageAccount"]
+    pair = storage_accounts.keys(call.connection, call.services.secrets, account)
+    insights = resources.get(call.connection, call.resource.properties["applicationInsights"])
+    return Answer(
+        200,
+        {
+            "userStorageKey": pair[0] if pair else None,
+            "userStorageResourceId": account,
+            "userStorageArmId": account,
+            "appInsightsInstrumentationKey": insights.properties.get("InstrumentationKey") if insights else None,
+            "containerRegistryCredentials": None,
+            "notebookAccessKeys": None,
+        },
+    )
+
+
+def diagnose(call: Call) -> Answer:
+    """Check what the workspace stands on; an empty list means that nothing is wrong."""
+    results: Json = {name: [] for name in _DIAGNOSED}
+    for name, property_ in (
+        ("storageAccountResults", "storageAccount"),
+        ("keyVaultResults", "keyVault"),
+        ("applicationInsightsResults", "applicationInsights"),
+    ):
+        id_ = call.resource.properties[property_]
+        if resources.get(call.connection, id_) is None:
+            message = f"The workspace stands on {id_}, which does not exist. Recreate it or make a new workspace."
+            results[name].append({"code": "ResourceNotFound", "level": "Error", "message": message})
+    return Answer(200, {"value": results})
+
+
+_DIAGNOSED = (
+    "userDefinedRouteResults", "networkSecurityRuleResults", "resourceLockResults", "dnsResolutionResults",
+    "storageAccountResults", "keyVaultResults", "containerRegistryResults", "applicationInsightsResults", "otherResults",
+)  # fmt: skip
+
+
+def resync_keys(call: Call) -> Answer:
+    """Keys are read where they are kept at every use, so there is nothing out of step."""
+    return Answer(200)
+
+
+def from_template(parameters: Json) -> tuple[str, Json]:
+    """Name and ARM document of the workspace that the SDK's deployment template describes.
+
+    `parameters` are the deployment's, values already taken out. Raises ApiError 400 where no workspace is named.
+    """
+    name = parameters.get("workspaceName") or parameters.get("workspace_name")
+    if not isinstance(name, str) or not name:
+        raise ApiError(
+            400,
+            "InvalidTemplate",
+            "Deployments are understood as far as azure-ai-ml sends them for a workspace; this one has no parameter "
+            "'workspaceName'.",
+            target="properties.parameters.workspaceName",
+        )
+    properties: Json = {
+        target: parameters[source]
+        for source, target in _TEMPLATE.items()
+        if parameters.get(source) not in (None, "", [], {})
+    }
+    for option, property_ in _DEPENDENTS:
+        if str(parameters.get(f"{option}Option", "new")).lower() == "existing" and parameters.get(property_):
+            properties[option] = parameters[property_]
+    mode = str(parameters.get("systemDatastoresAuthMode") or "accessKey")
+    properties["systemDatastoresAuthMode"] = "accessKey" if mode.lower() == "accesskey" else mode
+    document: Json = {"kind": parameters.get("kind") or "Default", "properties": properties}
+    if parameters.get("location"):
+        document["location"] = parameters["location"]
+    document["tags"] = parameters.get("tagValues") or {}
+    if isinstance(parameters.get("identity"), dict):
+        document["identity"] = parameters["identity"]
+    return name, document
+
+
+_TEMPLATE = {
+    "friendlyName": "friendlyName",
+    "description": "description",
+    "imageBuildCompute": "imageBuildCompute",
+    "publicNetworkAccess": "publicNetworkAccess",
+    "primaryUserAssignedIdentity": "primaryUserAssignedIdentity",
+    "workspace_hub": "hubResourceId",
+    "hbi_workspace": "hbiWorkspace",
+}
+_DEPENDENTS = (
+    ("storageAccount", "storageAccountId"),
+    ("keyVault", "keyVaultId"),
+    ("applicationInsights", "applicationInsightsId"),
+)
+
+
+def _identity(write: Write) -> Json:
+    given = write.body.get("identity")
+    kind = str(given.get("type") or "SystemAssigned") if isinstance(given, dict) else "SystemAssigned"
+    principal_id = str(uuid.uuid5(uuid.NAMESPACE_URL, write.id.lower() + "/identity"))
+    identity: Json = {**(given if isinstance(given, dict) else {}), "type": kind, "tenantId": write.services.tenant}
+    if re.search("system", kind, re.IGNORECASE):
+        identity["principalId"] = principal_id
+    return identity
+
+
+def storage_account(reading: Reading, workspace_id: str) -> str:
+    """The name of the account under a workspace's default datastores. Raises ApiError 404."""
+    found = resources.get(reading.connection, workspace_id)
+    if found is None:
+        raise ApiError(404, "ResourceNotFound", f"There is no workspace '{arm_id.parse(workspace_id).name}'.")
+    return str(found.properties["storageAccount"]).rsplit("/", 1)[1]
+
+
+TYPE = ResourceType(
+    collection="workspaces",
+    operations="Workspaces",
+    shape=Shape.TRACKED,
+    verbs=frozenset(Verb),
+    prepare=prepare,
+    view=view,
+    remove=remove,
+    name_rule=names.WORKSPACE,
+    actions=(
+        Action("listKeys", list_keys, "list_keys"),
+        Action("diagnose", diagnose, "diagnose"),
+        Action("resyncKeys", resync_keys, "resync_keys"),
+    ),
+)

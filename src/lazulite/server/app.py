@@ -1,0 +1,201 @@
+"""The request path, in order: host, blob gateway, route, size, who, may they, handler, errors."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.core.errors import ApiError, not_found
+from lazulite.core.principal import Principal
+from lazulite.core.web import AUTHENTICATED, PUBLIC, Route, arm_error
+from lazulite.identity.directory import Directory
+from lazulite.identity.tokens import TokenIssuer, unauthenticated
+from lazulite.server.router import Router
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+log = logging.getLogger("lazulite.server")
+
+
+class Application:
+    """The ASGI application behind both ports.
+
+    `hosts` are the names a Host header may carry: a page elsewhere cannot reach us by rebinding its own name.
+    """
+
+    def __init__(
+        self, router: Router, storage: AsgiApp, issuer: TokenIssuer, directory: Directory, hosts: frozenset[str]
+    ) -> None:
+        self._router = router
+        self._storage = storage
+        self._issuer = issuer
+        self._directory = directory
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await _lifespan(receive, send)
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if _is_blob(scope, host):
+            return await self._storage(scope, receive, send)
+        send = _stamped(send, headers)
+        route: Route | None = None
+        try:
+            self._check_host(host, headers)
+            route = self._route(scope)
+            request = Request(scope, _limited(receive, headers, route))
+            self._authorise(request, route, headers)
+            response = await route.handler(request)
+        except ApiError as error:
+            response = (route.errors if route else arm_error)(error)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            response = (route.errors if route else arm_error)(_internal(headers))
+        await response(scope, receive, send)
+        return None
+
+    def _check_host(self, host: str, headers: dict[bytes, str]) -> None:
+        name = host.rsplit(":", 1)[0].strip("[]").lower()
+        if name not in self._hosts:
+            raise ApiError(421, "MisdirectedRequest", f"This server does not answer for the host '{host}'.", target="Host")
+        origin = headers.get(b"origin")
+        if origin and origin != "null":
+            origin_host = origin.split("//", 1)[-1].rsplit(":", 1)[0].strip("[]").lower()
+            if origin_host not in self._hosts:
+                raise ApiError(403, "OriginNotAllowed", f"Pages from '{origin}' may not call this server.", target="Origin")
+
+    def _route(self, scope: Scope) -> Route:
+        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?", 1)[0]
+        match = self._router.match(scope["method"], raw_path)
+        if match is None:
+            raise not_found(
+                f"There is nothing at {scope['method']} {scope['path']}. `python -m lazulite.api.routes` prints every route.",
+                code="InvalidResourceType" if "/providers/" in scope["path"] else "NotFound",
+            )
+        if match.route is None:
+            allowed = ", ".join(match.allowed)
+            raise ApiError(
+                405,
+                "MethodNotAllowed",
+                f"{scope['path']} answers {allowed}, not {scope['method']}.",
+                headers={"Allow": allowed},
+            )
+        scope["path_params"] = match.params
+        return match.route
+
+    def _authorise(self, request: Request, route: Route, headers: dict[bytes, str]) -> None:
+        if route.permission == PUBLIC:
+            return
+        caller = self._caller(headers.get(b"authorization", ""))
+        request.scope["lazulite.principal"] = caller
+        if route.permission == AUTHENTICATED:
+            return
+        scope = scope_of(request.path_params)
+        if not self._directory.allows(caller, route.permission, scope):
+            raise ApiError(
+                403,
+                "AuthorizationFailed",
+                f"'{caller.name}' does not have authorization to perform action '{route.permission}' over scope "
+                f"'{scope or '/'}'. Ask an Owner for a role that has it.",
+                target=route.permission,
+            )
+
+    def _caller(self, authorization: str) -> Principal:
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise unauthenticated(
+                "The request carries no bearer token. Use DefaultAzureCredential with the environment that "
+                '`eval "$(lazulite env)"` sets.'
+            )
+        return self._issuer.verify(token.strip())
+
+
+def scope_of(params: dict[str, str]) -> str:
+    """The ARM scope that a path's parameters name, as deep as the workspace."""
+    scope = ""
+    if "subscription" in params:
+        scope = f"/subscriptions/{params['subscription']}"
+        if "group" in params:
+            scope += f"/resourceGroups/{params['group']}"
+            if "workspace" in params:
+                scope += f"/providers/Microsoft.MachineLearningServices/workspaces/{params['workspace']}"
+    return scope
+
+
+def _is_blob(scope: Scope, host: str) -> bool:
+    path: str = scope["path"]
+    if path == "/storage" or path.startswith("/storage/"):
+        return True
+    labels = host.split(".", 2)
+    return len(labels) > 2 and labels[1] in ("blob", "dfs", "file")
+
+
+def _limited(receive: Receive, headers: dict[bytes, str], route: Route) -> Receive:
+    """The body's stream, ended with 413 once it is larger than the route takes."""
+    length = headers.get(b"content-length", "")
+    if length.isdigit() and int(length) > route.max_body:
+        raise _too_large(route.max_body)
+    seen = 0
+
+    async def limited() -> dict[str, Any]:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > route.max_body:
+            raise _too_large(route.max_body)
+        return message
+
+    return limited
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(
+        413,
+        "RequestEntityTooLarge",
+        f"The body is larger than the {limit} bytes this operation takes. Upload files to a datastore instead.",
+        target="body",
+    )
+
+
+def _internal(headers: dict[bytes, str]) -> ApiError:
+    return ApiError(
+        500,
+        "InternalServerError",
+        "The server failed; its log (<home>/server.log) has the reason under this request id.",
+        target=headers.get(b"x-ms-client-request-id"),
+    )
+
+
+def _stamped(send: Send, headers: dict[bytes, str]) -> Send:
+    """Add the request ids Azure's clients log."""
+    extra = [(b"x-ms-request-id", str(uuid.uuid4()).encode())]
+    if client_id := headers.get(b"x-ms-client-request-id"):
+        extra.append((b"x-ms-client-request-id", client_id.encode("latin-1")))
+
+    async def stamped(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *extra]
+        await send(message)
+
+    return stamped
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def empty(status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(b"", status, headers)

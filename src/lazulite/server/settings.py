@@ -1,0 +1,119 @@
+"""One frozen object, made at start and passed down. Nothing else in the server reads the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+RESOURCE_GROUP = "rg-lazulite"
+WORKSPACE = "mlw-default"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a server can be told. `<home>/settings.toml` and `LAZULITE_*` variables use these names."""
+
+    home: Path
+    #: Address to listen on. Anything but loopback must be asked for.
+    host: str = "127.0.0.1"
+    #: The name clients use; it stands in every address the server hands out.
+    public_host: str = "localhost"
+    #: TLS port; 0 picks a free one.
+    port: int = 8443
+    #: Plain HTTP port, loopback only: browser, cloud metadata, identity endpoint. 0 picks a free one.
+    http_port: int = 8080
+    #: SQLAlchemy URL; empty is SQLite in the home.
+    database_url: str = ""
+    #: Where blobs live: empty is plain folders in the home, else an object store URL (s3://, az://, gs://).
+    storage_url: str = ""
+    #: `auto`, `bubblewrap` or `process`: how a job is kept apart from the machine.
+    isolation: str = "auto"
+    #: `process` runs image environments as virtual environments; `container` runs them in podman or docker.
+    runtime: str = "process"
+    #: Seconds a new node takes to be ready. Azure takes minutes; zero is the point of this project.
+    node_boot_seconds: float = 0.0
+    #: Largest JSON body accepted, in bytes.
+    max_body_bytes: int = 16 * 1024 * 1024
+    #: Region that resources report.
+    location: str = "local"
+
+    @property
+    def storage_root(self) -> Path:
+        return self.home / "storage"
+
+    @property
+    def environments_root(self) -> Path:
+        return self.home / "environments"
+
+    @property
+    def runs_root(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def secrets_root(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def tls_root(self) -> Path:
+        return self.home / "tls"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'lazulite.db'}"
+
+
+def load(overrides: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Defaults, then `<home>/settings.toml`, then `LAZULITE_*` variables, then `overrides`. Raises SettingsError."""
+    env = os.environ if environ is None else environ
+    given = {k: v for k, v in overrides.items() if v is not None}
+    home = Path(given.pop("home", None) or env.get("LAZULITE_HOME") or Path.home() / ".lazulite").expanduser().absolute()
+    values = _from_file(home / "settings.toml") | _from_environment(env) | given
+    return _checked(replace(Settings(home=home), **{k: _typed(k, v) for k, v in values.items()}))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+    unknown = sorted(set(values) - _NAMES)
+    if unknown:
+        raise SettingsError(f"{path}: there is no setting '{unknown[0]}'; there is {', '.join(sorted(_NAMES))}")
+    return values
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {name: environ[f"LAZULITE_{name.upper()}"] for name in _NAMES if f"LAZULITE_{name.upper()}" in environ}
+
+
+def _typed(name: str, value: Any) -> Any:
+    kind = type(_DEFAULTS[name])
+    try:
+        return value if isinstance(value, kind) else kind(value)
+    except ValueError:
+        raise SettingsError(f"{name} is '{value}' and must be a {kind.__name__}") from None
+
+
+def _checked(settings: Settings) -> Settings:
+    for name in ("port", "http_port"):
+        if not 0 <= getattr(settings, name) <= 65535:
+            raise SettingsError(f"{name} is {getattr(settings, name)} and must lie between 0 and 65535")
+    for name, allowed in (("isolation", ("auto", "bubblewrap", "process")), ("runtime", ("process", "container"))):
+        if getattr(settings, name) not in allowed:
+            raise SettingsError(f"{name} is '{getattr(settings, name)}' and must be one of {', '.join(allowed)}")
+    return settings
+
+
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Settings) if f.name != "home"}
+_NAMES = frozenset(_DEFAULTS)
