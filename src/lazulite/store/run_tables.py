@@ -109,7 +109,7 @@ latest_metrics = sa.Table(
     sa.Column("value", sa.Double, nullable=False),
     sa.Column("is_nan", sa.Boolean, nullable=False),
     sa.Column("experiment", sa.BigInteger, nullable=False),
-    sa.Index("latest_metrics_value", "experiment", "key", "value"),
+    sa.Index("latest_metrics_value", "experiment", "key", "value", "is_nan"),
     sqlite_with_rowid=False,
 )
 
@@ -157,6 +157,7 @@ logged_models = sa.Table(
     sa.Column("model_type", sa.String),
     sa.Column("status", sa.String, nullable=False),
     sa.Column("status_message", sa.String),
+    sa.Column("path", sa.String, nullable=False),  # folder of its files in the workspace's artifact container
     sa.Column("lifecycle", sa.String, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
