@@ -1,0 +1,48 @@
+"""What the engine is told at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class Tokens(Protocol):
+    """Whoever issues tokens."""
+
+    def job_token(self, workspace_id: str, run_id: str, principal_id: str) -> str:
+        """A token that reaches this run and its workspace alone, on behalf of the principal that submitted it."""
+        ...
+
+
+def _four(_size: str) -> int:
+    return 4
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """`base_url` is where jobs reach the server over TLS, `http_url` its plain loopback address."""
+
+    home: Path
+    environments_root: Path
+    base_url: str = "https://localhost:8443"
+    http_url: str = "http://localhost:8080"
+    cloud: str = "Lazulite"
+    ca_bundle: str | None = None
+    location: str = "local"
+    uv: str = "uv"
+    uv_cache: str | None = None
+    isolation: str = "process"
+    """`bubblewrap` or `process`, as the probe found."""
+    bwrap: str = "bwrap"
+    hide: tuple[str, ...] = ()
+    """Folders that no job may see; the home is always one of them."""
+    node_boot_seconds: float = 0.0
+    node_limit: int | None = None
+    """Nodes of all clusters and serverless jobs at a time; None sets no limit."""
+    grace_s: float = 10.0
+    cores_of: Callable[[str], int] = _four
+    """vCPUs of a VM size: how many jobs a compute instance runs at a time."""
+    limit_memory: Callable[[str], int | None] | None = None
+    """Bytes of memory that each process of a job on a VM size may take; None sets no limit."""
