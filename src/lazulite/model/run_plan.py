@@ -39,7 +39,7 @@ INHERITED = (
 """Of the machine's own variables, what a job gets when they are set: hardware, package index, proxy."""
 
 
-class EnvironmentPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
+class EnvironmentPlan(msgspec.Struct, kw_only=True):
     """How to build one Python environment. `key` is the hash of everything here that decides its content."""
 
     key: str
@@ -72,7 +72,7 @@ class CopyStep(msgspec.Struct, kw_only=True):
     destination: str
 
 
-class Code(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Code(msgspec.Struct, kw_only=True):
     """A code snapshot: a folder on this machine, or the listing of a blob folder to fetch."""
 
     path: str | None = None
@@ -92,7 +92,7 @@ class DataKind(StrEnum):
     """A public address of one file."""
 
 
-class Input(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Input(msgspec.Struct, kw_only=True):
     """`type` and `mode` are Azure's words in the SDK's spelling: `uri_file`, `ro_mount`, ..."""
 
     kind: DataKind
@@ -106,7 +106,7 @@ class Input(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The address as the user knows it (`azureml://...`): messages name it, and mode `direct` passes it on."""
 
 
-class Output(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Output(msgspec.Struct, kw_only=True):
     """Where an output goes: `path` (a local datastore's folder, or file for `uri_file`) or `url` (kind blob)."""
 
     kind: DataKind = DataKind.PATH
@@ -117,7 +117,7 @@ class Output(msgspec.Struct, kw_only=True, omit_defaults=True):
     uri: str | None = None
 
 
-class Distribution(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Distribution(msgspec.Struct, kw_only=True):
     """How many processes, and which variables tell them who they are. `type` is None for a plain command."""
 
     type: str | None = None
@@ -128,7 +128,7 @@ class Distribution(msgspec.Struct, kw_only=True, omit_defaults=True):
     parameter_server_count: int = 0
 
 
-class Isolation(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Isolation(msgspec.Struct, kw_only=True):
     kind: str = "process"
     """`bubblewrap` or `process`."""
     bwrap: str = "bwrap"
@@ -138,7 +138,7 @@ class Isolation(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Files or folders below a hidden one that the job may read, such as the CA bundle."""
 
 
-class Limits(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Limits(msgspec.Struct, kw_only=True):
     """None sets no limit. Per process, by rlimit: bytes of address space, processes of the user, open files."""
 
     memory_bytes: int | None = None
@@ -146,7 +146,7 @@ class Limits(msgspec.Struct, kw_only=True, omit_defaults=True):
     open_files: int | None = None
 
 
-class RunPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
+class RunPlan(msgspec.Struct, kw_only=True):
     """One job on this machine. Paths are absolute. Holds no secret."""
 
     job: str
@@ -175,7 +175,7 @@ class RunPlan(msgspec.Struct, kw_only=True, omit_defaults=True):
     """PEM file that the agent's own downloads and uploads trust."""
 
 
-class RunSecrets(msgspec.Struct, kw_only=True, omit_defaults=True):
+class RunSecrets(msgspec.Struct, kw_only=True):
     variables: dict[str, str] = {}
     """Environment variables of the job, over the plan's."""
     queries: dict[str, str] = {}

@@ -1,0 +1,127 @@
+"""The life of one run, from its plan to its last status. Starting it twice never runs the job twice."""
+
+import fcntl
+import os
+import signal
+from typing import Any
+
+from . import descendants, isolation, run, status
+from .failure import Canceled, RunFailure
+from .hooks import code, environment, inputs, outputs, process, report, workdir
+from .run import Run
+
+PREPARE = (workdir.prepare, environment.prepare, code.prepare, inputs.prepare, outputs.prepare)
+
+
+def main(arguments: list[str]) -> int:
+    """`RUN_DIR [--foreground]` or `--probe`. 0 when an agent owns the run, this one or an earlier one."""
+    if arguments == ["--probe"]:
+        import json
+
+        print(json.dumps(isolation.probe()))
+        return 0
+    folder = os.path.abspath(arguments[0])
+    lock = os.open(os.path.join(folder, "agent.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    if not mark_started(folder):
+        settle_abandoned(folder)
+        return 0
+    if "--foreground" not in arguments and not detach():
+        return 0
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    live(folder)
+    return 0
+
+
+def mark_started(folder: str) -> bool:
+    """Leave the mark that outlives this process. False when it was there: the job has been started before."""
+    try:
+        os.close(os.open(os.path.join(folder, "started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def settle_abandoned(folder: str) -> None:
+    """The lock is free and the job was started: its agent finished, or died and left the job to be called failed."""
+    path = os.path.join(folder, "status.json")
+    known = status.read(path) or {}
+    if known.get("phase") == "done":
+        return
+    descendants.end_groups(known.get("groups", []))
+    message = "The agent beside the job ended before the job did (the machine restarted, or the agent was killed)."
+    mine = status.Status(path)
+    mine.document["times"] = known.get("times", {})
+    mine.phase("done", outcome="failed", error={"code": "AgentLost", "message": message})
+
+
+def detach() -> bool:
+    """Become a session of our own, away from the server. True in the process that goes on."""
+    ready, told = os.pipe()
+    if os.fork():
+        os.close(told)
+        os.read(ready, 1)
+        return False
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.close(ready)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.write(told, b"1")
+    os.close(told)
+    return True
+
+
+def live(folder: str) -> None:
+    """Run the job and write how it ended, whatever happens."""
+    try:
+        this = run.load(folder)
+    except (OSError, ValueError, KeyError) as error:
+        broken = {"code": "PlanUnreadable", "message": f"The run's plan cannot be read: {error}"}
+        status.Status(os.path.join(folder, "status.json")).phase("done", outcome="failed", error=broken)
+        return
+    signal.signal(signal.SIGTERM, lambda *_: setattr(this, "cancel_requested", True))
+    descendants.become_subreaper()
+    result = execute(this)
+    this.cancelable = False
+    this.status.phase("finalizing")
+    result = finalize(this, result)
+    report.finish(this, result)
+
+
+def execute(this: Run) -> dict[str, Any]:
+    """Prepare and run. Returns what the status says at the end: outcome, exit_code, error."""
+    try:
+        this.status.phase("preparing")
+        for hook in PREPARE:
+            this.tick()
+            hook(this)
+        return {"outcome": "completed", "exit_code": process.execute(this)}
+    except Canceled:
+        return {"outcome": "canceled"}
+    except RunFailure as failure:
+        return report.failed(failure)
+    except Exception as error:
+        return report.broken(this, error)
+
+
+def finalize(this: Run, result: dict[str, Any]) -> dict[str, Any]:
+    """Bring outputs home also when the job failed; a failure to do so fails a job that had not."""
+    try:
+        outputs.collect(this)
+    except RunFailure as failure:
+        this.log(failure.message)
+        return report.failed(failure) if result["outcome"] == "completed" else result
+    except Exception as error:
+        return report.broken(this, error) if result["outcome"] == "completed" else result
+    return result

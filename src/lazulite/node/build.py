@@ -1,0 +1,129 @@
+"""Building a virtual environment with uv, its words going into a log file as they come."""
+
+import configparser
+import glob
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from . import build_causes, spawn
+from .failure import RunFailure
+
+PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CC", "CXX", "CFLAGS", "LDFLAGS")
+PIP_TO_UV = {"index_url": "UV_DEFAULT_INDEX", "extra_index_url": "UV_INDEX", "find_links": "UV_FIND_LINKS"}
+
+
+def build(
+    plan: Mapping[str, Any], folder: str, log: str, *, uv: str, cache: str | None, tick: Callable[[], None]
+) -> None:
+    """Make the environment in `folder`. Raises RunFailure (EnvironmentBuildFailed) with a short cause."""
+    os.makedirs(folder)
+    venv = os.path.join(folder, "venv")
+    variables = uv_variables(cache)
+    with open(log, "a", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in describe(plan)))
+    python = [uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv]
+    run_uv(plan, python, folder, log, variables, tick)
+    run_uv(plan, install_command(plan, folder, venv, uv), folder, log, variables, tick)
+    copy_context(plan, os.path.join(folder, "files"))
+
+
+def install_command(plan: Mapping[str, Any], folder: str, venv: str, uv: str) -> list[str]:
+    command = [uv, "pip", "install", "--python", os.path.join(venv, "bin", "python"), "--no-progress"]
+    for option, name in (
+        ("--requirements", "requirements"),
+        ("--constraints", "constraints"),
+        ("--overrides", "overrides"),
+    ):
+        if plan[name]:
+            path = os.path.join(folder, f"{name}.txt")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("".join(f"{line}\n" for line in plan[name]))
+            command += [option, path]
+    if plan["exclude_newer"]:
+        command += ["--exclude-newer", plan["exclude_newer"]]
+    return command + list(plan["index_options"])
+
+
+def run_uv(
+    plan: Mapping[str, Any],
+    command: list[str],
+    folder: str,
+    log: str,
+    variables: dict[str, str],
+    tick: Callable[[], None],
+) -> None:
+    begin = os.path.getsize(log)
+    try:
+        code = spawn.run_logged(command, log, variables, folder, tick)
+    except FileNotFoundError as error:
+        raise RunFailure("EnvironmentBuildFailed", f"uv is not at {command[0]}: {error}") from error
+    if code:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            file.seek(begin)
+            cause = build_causes.explain(file.read(), plan)
+        raise RunFailure("EnvironmentBuildFailed", cause)
+
+
+def describe(plan: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Building environment {plan['name']} ({plan['key']})"
+    yield f"Python {plan['python']}: {plan['interpreter']}"
+    yield from (f"Note: {note}" for note in plan["notes"])
+    yield "Requirements: " + ", ".join(plan["requirements"])
+
+
+def copy_context(plan: Mapping[str, Any], target: str) -> None:
+    """A Dockerfile's COPY of whole files and folders, kept below `files/` under the image's own paths."""
+    for step in plan["copies"]:
+        place = os.path.join(target, step["destination"].lstrip("/"))
+        source = os.path.join(plan["context"], step["source"])
+        if os.path.isdir(source):
+            shutil.copytree(source, place, dirs_exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            shutil.copyfile(source, place)
+
+
+def uv_variables(cache: str | None) -> dict[str, str]:
+    """uv's environment: its own settings, and pip's package index where uv is told of none."""
+    variables = {name: os.environ[name] for name in PASSED if name in os.environ}
+    variables |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
+    variables |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    for name, value in pip_settings().items():
+        variables.setdefault(PIP_TO_UV[name], " ".join(value.split()))
+        variables.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # pip's own way
+    variables |= {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    if cache:
+        variables["UV_CACHE_DIR"] = cache
+    return variables
+
+
+def pip_settings() -> dict[str, str]:
+    """What pip's configuration files and variables say of the package index; uv does not read them."""
+    home = os.path.expanduser("~")
+    paths = [
+        "/etc/pip.conf",
+        f"{home}/.pip/pip.conf",
+        f"{home}/.config/pip/pip.conf",
+        os.environ.get("PIP_CONFIG_FILE", ""),
+    ]
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read([path for path in paths if path])
+    except configparser.Error:
+        return {}
+    found = {}
+    for name in PIP_TO_UV:
+        value = os.environ.get(f"PIP_{name.upper()}", "")
+        value = value or parser.get("global", name.replace("_", "-"), fallback="")
+        if value.strip():
+            found[name] = value
+    return found
+
+
+def compile_later(shared: str) -> None:
+    """Byte-compile the packages in a process of its own: a job sees them read-only and could not keep it."""
+    python = os.path.join(shared, "venv", "bin", "python")
+    for packages in glob.glob(os.path.join(shared, "venv", "lib*", "python*", "site-packages")):
+        spawn.detached([python, "-m", "compileall", "-q", "-q", packages], nice=15)

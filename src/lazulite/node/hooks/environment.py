@@ -1,0 +1,86 @@
+"""The shared environment from the content-addressed store, and the job's own thin layer over it."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+
+from .. import build, files, layer
+from ..failure import RunFailure
+from ..run import Mount, Run
+from ..status import now
+
+LOG = "azureml-logs/20_image_build_log.txt"
+
+
+def prepare(run: Run) -> None:
+    """Raises RunFailure (EnvironmentBuildFailed)."""
+    run.status.time("environment")
+    plan = run.plan["environment"]
+    root = run.plan["environments_root"]
+    shared = os.path.join(root, plan["key"])
+    began = time.monotonic()
+    if not ready(shared):
+        os.makedirs(root, exist_ok=True)
+        with open(os.path.join(root, f"{plan['key']}.lock"), "a") as lock:
+            wait_for(run, lock.fileno())
+            if ready(shared):
+                shutil.copyfile(os.path.join(shared, "build.log"), run.artifact(LOG))
+            else:
+                build_into(run, shared)
+    touch(os.path.join(shared, "last_used"))
+    run.shared_environment = shared
+    run.mounts.append(Mount(shared, shared))
+    layer.create(shared, plan["interpreter"], run.layer)
+    run.log(f"environment {plan['name']} attached in {(time.monotonic() - began) * 1000:.0f} ms")
+
+
+def ready(shared: str) -> bool:
+    return os.path.exists(os.path.join(shared, "ready.json"))
+
+
+def wait_for(run: Run, lock: int) -> None:
+    """Take the build lock; another job may be building this very environment."""
+    told = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not told:
+                told = True
+                run.activity("another job is building this environment: waiting for it")
+            run.tick()
+            time.sleep(0.1)
+
+
+def build_into(run: Run, shared: str) -> None:
+    """Build beside the place and rename into it once complete. Raises RunFailure."""
+    plan = run.plan["environment"]
+    run.activity(f"building the environment {plan['name']}")
+    aside = shared + ".building"
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(shared, ignore_errors=True)
+    began = time.monotonic()
+    log = run.artifact(LOG)
+    try:
+        build.build(plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick)
+        shutil.copyfile(log, os.path.join(aside, "build.log"))
+        seconds = round(time.monotonic() - began, 2)
+        facts = {"name": plan["name"], "built": now(), "seconds": seconds, "bytes": files.size(aside)}
+        files.replace(os.path.join(aside, "ready.json"), json.dumps(facts).encode())
+        os.rename(aside, shared)
+    except RunFailure:
+        run.log(f"the environment {plan['name']} could not be built, see {LOG}")
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    run.log(f"environment {plan['name']} built in {seconds} s, {facts['bytes'] // 1_000_000} MB")
+    build.compile_later(shared)
+
+
+def touch(path: str) -> None:
+    """Set a file's time: what has not been used for long may be collected."""
+    with open(path, "ab"):
+        os.utime(path)

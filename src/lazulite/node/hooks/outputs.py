@@ -1,0 +1,81 @@
+"""Outputs: a datastore's folder written in place, or a scratch folder brought there when the process has ended."""
+
+import os
+from typing import Any
+
+from .. import files, transfer
+from ..failure import RunFailure
+from ..run import Mount, Run
+from . import logs
+
+
+def prepare(run: Run) -> None:
+    for name, asked in run.plan["outputs"].items():
+        value = bind(run, name, asked)
+        run.values[f"outputs.{name}"] = value
+        run.variables[f"AZURE_ML_OUTPUT_{name}"] = value
+
+
+def bind(run: Run, name: str, asked: dict[str, Any]) -> str:
+    if asked["mode"] == "direct":
+        return str(asked["uri"] or asked["url"] or asked["path"])
+    folder = os.path.join(run.capability, name)
+    if is_mounted(asked):
+        os.makedirs(asked["path"], exist_ok=True)
+        run.mounts.append(Mount(os.path.realpath(asked["path"]), folder, writable=True))
+        return folder
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, file_name(asked)) if asked["type"] == "uri_file" else folder
+
+
+def is_mounted(asked: dict[str, Any]) -> bool:
+    """A single file is never mounted: its folder may hold what the job should not see."""
+    return bool(asked["kind"] == "path" and asked["mode"] == "rw_mount" and asked["type"] != "uri_file")
+
+
+def file_name(asked: dict[str, Any]) -> str:
+    address: str = asked["path"] or asked["url"]
+    return os.path.basename(address.partition("?")[0].rstrip("/"))
+
+
+def collect(run: Run) -> None:
+    """Bring home what was written, after success and after failure. Raises RunFailure (OutputUploadFailed)."""
+    run.status.time("outputs")
+    logs.collect(run)
+    for name, asked in run.plan["outputs"].items():
+        scratch = os.path.join(run.capability, name)
+        if asked["mode"] == "direct" or is_mounted(asked) or not os.path.isdir(scratch):
+            continue
+        try:
+            count = store(run, name, asked, scratch)
+        except (OSError, transfer.TransferError) as error:
+            place = asked["uri"] or asked["path"] or asked["url"]
+            raise RunFailure(
+                "OutputUploadFailed", f"Output '{name}' could not be stored at {place}: {error}"
+            ) from error
+        run.log(f"output {name}: {count} files stored")
+
+
+def store(run: Run, name: str, asked: dict[str, Any], scratch: str) -> int:
+    if asked["type"] == "uri_file":
+        return store_file(run, name, asked, os.path.join(scratch, file_name(asked)))
+    if asked["kind"] == "blob":
+        query = run.query(f"outputs.{name}")
+        return transfer.upload_folder(scratch, asked["url"], query, run.plan["ca_bundle"], run.tick)
+    os.makedirs(asked["path"], exist_ok=True)
+    count = 0
+    for path, relative in files.walk(scratch):
+        files.copy(path, os.path.join(asked["path"], relative))
+        count += 1
+        run.tick()
+    return count
+
+
+def store_file(run: Run, name: str, asked: dict[str, Any], path: str) -> int:
+    if not os.path.isfile(path) or os.path.islink(path):
+        return 0
+    if asked["kind"] == "blob":
+        transfer.upload(path, asked["url"], run.query(f"outputs.{name}"), run.plan["ca_bundle"], run.tick)
+    else:
+        files.copy(path, asked["path"])
+    return 1

@@ -1,0 +1,109 @@
+"""One run as its hooks see it: the plan, the folders, what they found out for each other, and the clock's tick."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .failure import Canceled
+from .status import Status, now
+
+HEARTBEAT_S = 5.0
+CANCEL_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """`source` shall be seen at `target`, by a bind mount or a link."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    folder: str
+    plan: dict[str, Any]
+    secrets: dict[str, Any]
+    status: Status
+    mounts: list[Mount] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    """What `inputs.x` and `outputs.x` stand for in the command."""
+    shared_environment: str = ""
+    cancel_requested: bool = False
+    cancelable: bool = True
+    periodic: list[Callable[[], None]] = field(default_factory=list)
+    """Called about every three seconds while the process runs."""
+    collected: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Time and size of each artifact as it was last copied."""
+    _heartbeat_at: float = 0.0
+    _cancel_at: float = 0.0
+
+    def path(self, *names: str) -> str:
+        return os.path.join(self.folder, *names)
+
+    @property
+    def workdir(self) -> str:
+        return self.path("exe", "wd")
+
+    @property
+    def capability(self) -> str:
+        """Where inputs and outputs appear."""
+        return self.path("cap", "data-capability", "wd")
+
+    @property
+    def layer(self) -> str:
+        """The job's own virtual environment over the shared one."""
+        return self.path("env")
+
+    @property
+    def bubblewrap(self) -> bool:
+        return bool(self.plan["isolation"]["kind"] == "bubblewrap")
+
+    def artifact(self, name: str) -> str:
+        """The path of one artifact, its folder made."""
+        path = os.path.join(self.plan["artifacts"], name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return path
+
+    def log(self, text: str) -> None:
+        """One line of the job's system log."""
+        with open(self.artifact("system_logs/agent.log"), "a", encoding="utf-8") as file:
+            file.write(f"{now()} {text}\n")
+
+    def activity(self, text: str) -> None:
+        self.log(text)
+        self.status.write(activity=text)
+
+    def query(self, name: str) -> str:
+        """The SAS query of `code`, `inputs.x` or `outputs.x`; empty when it has none."""
+        return str(self.secrets["queries"].get(name, ""))
+
+    def tick(self) -> None:
+        """To be called often by whatever takes time. Raises Canceled once the end was asked for."""
+        moment = time.monotonic()
+        if moment >= self._heartbeat_at:
+            self._heartbeat_at = moment + HEARTBEAT_S
+            self.status.write()
+        if moment >= self._cancel_at:
+            self._cancel_at = moment + CANCEL_POLL_S
+            self.cancel_requested = self.cancel_requested or os.path.exists(self.path("cancel"))
+        if self.cancel_requested and self.cancelable:
+            raise Canceled
+
+
+def load(folder: str) -> Run:
+    """Read the plan and the secrets. Raises OSError or ValueError when the plan cannot be read."""
+    with open(os.path.join(folder, "plan.json"), "rb") as file:
+        plan = json.load(file)
+    secrets: dict[str, Any] = {"variables": {}, "queries": {}}
+    try:
+        with open(os.path.join(folder, "secrets.json"), "rb") as file:
+            secrets.update(json.load(file))
+    except FileNotFoundError:
+        pass
+    return Run(folder, plan, secrets, Status(os.path.join(folder, "status.json")))

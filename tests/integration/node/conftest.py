@@ -1,0 +1,104 @@
+"""Real agents in run folders of their own, with one small environment that is built once."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import lazulite.node
+from lazulite.model.run_plan import EnvironmentPlan, Isolation, RunPlan
+
+AGENT = Path(lazulite.node.__file__).parent / "__main__.py"
+UV = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+
+
+@pytest.fixture(scope="session")
+def environments_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("environments")
+
+
+def an_environment(**changes: Any) -> EnvironmentPlan:
+    fields: dict[str, Any] = {
+        "key": "test-six",
+        "name": "test-env:1",
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "interpreter": str(Path(sys.executable).resolve()),
+        "requirements": ["pip", "setuptools<81", "six==1.16.0"],
+    }
+    return EnvironmentPlan(**{**fields, **changes})
+
+
+class AgentRun:
+    """One run folder and the agent in it."""
+
+    def __init__(self, folder: Path, plan: RunPlan, secrets: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.artifacts = Path(plan.artifacts)
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_bytes(msgspec.json.encode(plan))
+        if secrets:
+            (folder / "secrets.json").write_text(json.dumps(secrets))
+
+    def start(self) -> "AgentRun":
+        done = subprocess.run([sys.executable, "-I", "-S", str(AGENT), str(self.folder)], check=False, timeout=30)
+        assert done.returncode == 0
+        return self
+
+    def status(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "status.json").read_text())
+            return found
+        except FileNotFoundError:
+            return {}
+
+    def wait(self, phase: str = "done", seconds: float = 60) -> dict[str, Any]:
+        return until(lambda: (found := self.status()).get("phase") in (phase, "done") and found, seconds)
+
+    def log(self, name: str = "user_logs/std_log.txt") -> str:
+        return (self.artifacts / name).read_text()
+
+
+def until(check: Callable[[], Any], seconds: float = 30) -> Any:
+    """The first true answer of `check`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := check():
+            return answer
+        time.sleep(0.01)
+    raise AssertionError(f"did not come true within {seconds} s")
+
+
+@pytest.fixture(params=["process", "bubblewrap"])
+def isolation(request: pytest.FixtureRequest) -> Isolation:
+    if request.param == "bubblewrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    return Isolation(kind=request.param)
+
+
+@pytest.fixture
+def a_run(tmp_path: Path, environments_root: Path) -> Callable[..., AgentRun]:
+    count = 0
+
+    def build(command: str, *, secrets: dict[str, Any] | None = None, **changes: Any) -> AgentRun:
+        nonlocal count
+        count += 1
+        fields: dict[str, Any] = {
+            "job": f"job-{count}",
+            "command": command,
+            "environment": an_environment(),
+            "environments_root": str(environments_root),
+            "artifacts": str(tmp_path / "artifacts" / str(count)),
+            "uv": UV,
+            "grace_s": 2.0,
+        }
+        return AgentRun(tmp_path / "runs" / str(count), RunPlan(**{**fields, **changes}), secrets)
+
+    return build
