@@ -1,6 +1,5 @@
 """Building a virtual environment with uv, its words going into a log file as they come."""
 
-import configparser
 import glob
 import os
 import shutil
@@ -101,8 +100,11 @@ def uv_variables(cache: str | None) -> dict[str, str]:
 
 def pip_settings() -> dict[str, str]:
     """What pip's configuration files and variables say of the package index; uv does not read them."""
+    import configparser
+
     home = os.path.expanduser("~")
     paths = [
+        "/etc/xdg/pip/pip.conf",
         "/etc/pip.conf",
         f"{home}/.pip/pip.conf",
         f"{home}/.config/pip/pip.conf",

@@ -1,6 +1,5 @@
 """The hash under which the SDK stores a code folder (its algorithm 202208)."""
 
-import hashlib
 import os
 
 from . import files
@@ -8,6 +7,8 @@ from . import files
 
 def of_folder(root: str) -> str:
     """SHA-256 over the count of files, each name and size, then each content, in the order of lower-cased names."""
+    import hashlib  # slow to import, and most runs hash nothing
+
     listing = sorted(files.walk(root, follow=True), key=lambda entry: entry[1].lower())
     digest = hashlib.sha256(str(len(listing)).encode())
     for path, name in listing:

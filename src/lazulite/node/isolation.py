@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/n
 
 def probe(bwrap: str = "bwrap") -> dict[str, Any]:
     """`{"kind": "bubblewrap" | "process", "detail": why}`: really starts one."""
+    import tempfile
+
     path = shutil.which(bwrap)
     if path is None:
         return {"kind": "process", "detail": "bubblewrap (bwrap) is not installed"}
