@@ -30,6 +30,7 @@ class _Endpoint:
     def __init__(self, context: ApiContext, type_: ResourceType) -> None:
         self._context = context
         self._type = type_
+        self._collection_name = type_.collection.rsplit("/", 1)[-1]
         self._collection = _GROUP + _collection_path(type_)
         self._item = f"{self._collection}/{{{_item_name(type_)}}}"
 
@@ -123,12 +124,12 @@ class _Endpoint:
 
     async def put(self, request: Request) -> Response:
         body = await json_body(request)
-        written = await write.put(self._context, self._type, _path_id(request), body, request)
+        written = await write.put(self._context, self._type, _path_id(request), body, write.Origin.of(request))
         return self._written(written)
 
     async def patch(self, request: Request) -> Response:
         body = await json_body(request)
-        written = await write.patch(self._context, self._type, _path_id(request), body, request)
+        written = await write.patch(self._context, self._type, _path_id(request), body, write.Origin.of(request))
         return JsonResponse(written.document, 200, {"ETag": written.resource.etag})
 
     async def put_container(self, request: Request) -> Response:
@@ -147,7 +148,7 @@ class _Endpoint:
                 stored = resources.new(id_, self._type.container_type, body, archived=archived)
                 stored = resources.insert(connection, stored, by=reading.principal.name)
             else:
-                write.check_preconditions(request, existing)
+                write.check_preconditions(write.Origin.of(request), existing)
                 changed = existing.with_(spec=body, archived=archived)
                 stored = resources.update(connection, changed, by=reading.principal.name)
             return self._container(reading, stored), existing is None
@@ -156,7 +157,7 @@ class _Endpoint:
         return JsonResponse(found, 201 if created else 200)
 
     async def delete(self, request: Request) -> Response:
-        found = await write.delete(self._context, self._type, _path_id(request), request)
+        found = await write.delete(self._context, self._type, _path_id(request), write.Origin.of(request))
         return Response(b"", 200 if found else 204)
 
     def _action(self, action: Action) -> object:
@@ -167,6 +168,9 @@ class _Endpoint:
             def transaction(connection: Connection) -> tuple[Call, int, object, str | None]:
                 reading = self._context.reading(connection, request)
                 found = resources.get(connection, id_)
+                if found is None and action.absent:
+                    write.require_parent(connection, id_.split(f"/{self._collection_name}/")[0])
+                    found = resources.new(id_, self._type.type, {})
                 if found is None:
                     raise versions.missing(reading, self._type, id_)
                 call = Call(connection, self._context.services, reading.principal, reading.query, found, body)
@@ -217,7 +221,7 @@ class _Endpoint:
                 extra = self._type.virtual.list(reading, parent, type_name)
                 items += [item for item in extra if item["name"] not in shown][: page.limit if page.bounded else None]
             if not items and self._type.shape is not Shape.TRACKED:
-                write.require_parent(connection, parent.split(f"/{self._type.collection.split('/')[1]}/")[0])
+                write.require_parent(connection, parent.split(f"/{self._collection_name}/")[0])
             return items[: page.limit] if page.bounded else items, more
 
         items, last = await self._context.database.read(transaction)

@@ -7,20 +7,39 @@ All of it happens in one transaction: a refusal leaves nothing behind, and the a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 
 from lazulite.api.context import ApiContext, document
 from lazulite.api.lro import start
-from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.errors import ApiError, bad_request, nearest, not_found
+from lazulite.core.principal import Principal
 from lazulite.core.web import principal
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
 After = list[Callable[[], Awaitable[None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who writes, and under which conditions: a request, or the server itself at its first start."""
+
+    principal: Principal
+    query: Mapping[str, str] = field(default_factory=dict)
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    @staticmethod
+    def of(request: Request) -> Origin:
+        headers = request.headers
+        return Origin(
+            principal(request), dict(request.query_params), headers.get("if-match"), headers.get("if-none-match")
+        )
 
 
 class Written:
@@ -36,45 +55,44 @@ class Written:
         self.operation = operation
 
 
-async def put(context: ApiContext, type_: ResourceType, id_: str, body: Json, request: Request) -> Written:
+async def put(context: ApiContext, type_: ResourceType, id_: str, body: Json, origin: Origin) -> Written:
     """Create or replace. Raises ApiError."""
 
     def transaction(connection: Connection) -> Written:
         existing = resources.get(connection, id_)
-        check_preconditions(request, existing)
-        return _store(context, connection, type_, id_, body, existing, request)
+        check_preconditions(origin, existing)
+        return _store(context, connection, type_, id_, body, existing, origin)
 
     return await _run(context, transaction)
 
 
-async def patch(context: ApiContext, type_: ResourceType, id_: str, body: Json, request: Request) -> Written:
+async def patch(context: ApiContext, type_: ResourceType, id_: str, body: Json, origin: Origin) -> Written:
     """Merge into what is there (JSON merge patch). Raises ApiError 404 where nothing is."""
 
     def transaction(connection: Connection) -> Written:
         existing = resources.get(connection, id_)
         if existing is None:
             raise missing(type_, id_)
-        check_preconditions(request, existing)
-        return _store(context, connection, type_, existing.id, merged(existing.spec, body), existing, request)
+        check_preconditions(origin, existing)
+        return _store(context, connection, type_, existing.id, merged(existing.spec, body), existing, origin)
 
     return await _run(context, transaction)
 
 
-async def delete(context: ApiContext, type_: ResourceType, id_: str, request: Request) -> Resource | None:
+async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Origin) -> Resource | None:
     """Remove a resource and what lies below it; None where nothing was there."""
 
     def transaction(connection: Connection) -> tuple[Resource | None, After]:
         existing = resources.get(connection, id_)
         if existing is None:
             return None, []
-        check_preconditions(request, existing)
-        reading = context.reading(connection, request)
-        call = Call(connection, context.services, reading.principal, reading.query, existing)
+        check_preconditions(origin, existing)
+        call = Call(connection, context.services, origin.principal, origin.query, existing)
         if type_.remove:
             type_.remove(call)
         resources.delete(connection, id_)
         context.services.secrets.delete(connection, id_)
-        resources.record(connection, id_, "deleted", {"by": reading.principal.id})
+        resources.record(connection, id_, "deleted", {"by": origin.principal.id})
         return existing, call.after
 
     found, after = await context.database.write(transaction)
@@ -83,9 +101,9 @@ async def delete(context: ApiContext, type_: ResourceType, id_: str, request: Re
     return found
 
 
-def check_preconditions(request: Request, existing: Resource | None) -> None:
+def check_preconditions(origin: Origin, existing: Resource | None) -> None:
     """If-Match and If-None-Match. Raises ApiError 412."""
-    wanted, unwanted = request.headers.get("if-match"), request.headers.get("if-none-match")
+    wanted, unwanted = origin.if_match, origin.if_none_match
     if wanted and (existing is None or wanted not in ("*", existing.etag)):
         raise _precondition("If-Match", wanted, existing)
     if unwanted and existing is not None and unwanted in ("*", existing.etag):
@@ -112,8 +130,6 @@ def missing(type_: ResourceType, id_: str) -> ApiError:
 
 def require_parent(connection: Connection, parent: str) -> None:
     """Raises ApiError 404 naming the parent that is not there, and the nearest that is."""
-    from lazulite.core.errors import nearest
-
     if resources.get(connection, parent) is not None:
         return
     siblings, _, name = parent.rpartition("/")
@@ -136,13 +152,13 @@ def _store(
     id_: str,
     body: Json,
     existing: Resource | None,
-    request: Request,
+    origin: Origin,
 ) -> Written:
     if not isinstance(body.get("properties", {}), dict):
         raise bad_request("properties must be a JSON object.", "properties")
-    caller = principal(request)
+    caller = origin.principal
     write = Write(
-        connection, context.services, caller, dict(request.query_params), existing.id if existing else id_, body, existing
+        connection, context.services, caller, origin.query, existing.id if existing else id_, body, existing
     )
     if existing is None:
         type_.name_rule.check(write.name)

@@ -126,6 +126,8 @@ class Action:
     run: Callable[[Call], Answer]
     operation: str
     writes: bool = False
+    #: Runs also where the resource does not exist yet: an upload comes before what it is for.
+    absent: bool = False
 
 
 def keep(write: Write) -> None:

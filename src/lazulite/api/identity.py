@@ -1,0 +1,205 @@
+"""How clients find this cloud and get their tokens: metadata, managed identity, client credentials, principals."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.api.context import ApiContext
+from lazulite.core.errors import ApiError, bad_request
+from lazulite.core.principal import Principal
+from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body
+from lazulite.identity.directory import Directory
+from lazulite.identity.tokens import TokenIssuer
+from lazulite.store import resources
+from lazulite.store.resources import Json
+
+CLOUD = "LazuliteCloud"
+_TOKEN_LIFETIME_S = 24 * 3600
+#: AZURE_TENANT_ID=adfs: MSAL then asks this server alone, not login.microsoftonline.com.
+_ADFS = "/adfs"
+_ASSIGN = "Microsoft.Authorization/roleAssignments"
+
+
+def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> list[Route]:
+    identity = _Identity(context, issuer, directory)
+    discovery = identity.openid_configuration
+    return [
+        Route("GET", "/metadata/endpoints", PUBLIC, identity.cloud_metadata, "Metadata.endpoints"),
+        Route("GET", "/discovery/workspaces/{guid}", PUBLIC, identity.discovery, "Discovery.workspace"),
+        Route("GET", "/msi/token", PUBLIC, identity.managed_identity, "ManagedIdentity.token"),
+        Route("GET", _ADFS + "/.well-known/openid-configuration", PUBLIC, discovery, "OpenId.configuration"),
+        Route("GET", _ADFS + "/v2.0/.well-known/openid-configuration", PUBLIC, discovery, "OpenId.configuration_v2"),
+        Route("GET", _ADFS + "/keys", PUBLIC, identity.keys, "OpenId.keys"),
+        Route("POST", _ADFS + "/oauth2/token", PUBLIC, identity.client_credentials, "OpenId.token"),
+        Route("POST", _ADFS + "/oauth2/v2.0/token", PUBLIC, identity.client_credentials, "OpenId.token_v2"),
+        Route("GET", "/lazulite/principals", f"{_ASSIGN}/read", identity.list_principals, "Principals.list"),
+        Route("POST", "/lazulite/principals", f"{_ASSIGN}/write", identity.create_principal, "Principals.create"),
+        Route("DELETE", "/lazulite/principals/{id}", f"{_ASSIGN}/delete", identity.delete_principal, "Principals.delete"),
+        Route("GET", "/lazulite/whoami", AUTHENTICATED, identity.whoami, "Principals.whoami"),
+    ]
+
+
+class _Identity:
+    def __init__(self, context: ApiContext, issuer: TokenIssuer, directory: Directory) -> None:
+        self._context = context
+        self._issuer = issuer
+        self._directory = directory
+
+    async def cloud_metadata(self, request: Request) -> Response:
+        """The document that ARM_CLOUD_METADATA_URL points to; azure-cli asks for one object, older ones for a list."""
+        base = self._context.services.base_url
+        port = urlsplit(base).port
+        netloc = urlsplit(base).netloc
+        # azureml-mlflow takes `localhost:8443` for a scheme; the address form is a plain authority.
+        login = f"https://127.0.0.1:{port}" if netloc.startswith("localhost") else base
+        document: Json = {
+            "name": CLOUD,
+            "portal": f"{base}/",
+            "authentication": {
+                "loginEndpoint": login,
+                "audiences": [base, "https://management.azure.com"],
+                "tenant": "adfs",
+                "identityProvider": "ADFS",
+            },
+            "resourceManager": f"{base}/",
+            "graph": "",
+            "graphAudience": "",
+            "media": "",
+            "gallery": "",
+            "batch": "",
+            "sqlManagement": "",
+            "vmImageAliasDoc": "",
+            "activeDirectoryDataLake": "",
+            "microsoftGraphResourceId": "",
+            "appInsightsResourceId": "",
+            "suffixes": {
+                "storage": "core.windows.net",
+                "keyVaultDns": f"vault.{netloc}",
+                "acrLoginServer": f"registry.{netloc}",
+                "sqlServerHostname": f"database.{netloc}",
+                "azureDataLakeStoreFileSystem": "",
+                "azureDataLakeAnalyticsCatalogAndJob": "",
+                "azureFrontDoorEndpointSuffix": "",
+            },
+        }
+        single = request.query_params.get("api-version", "") >= "2020"
+        return JsonResponse(document if single else [document])
+
+    async def discovery(self, request: Request) -> Response:
+        base = self._context.services.base_url
+        names = ("api", "catalog", "experimentation", "gallery", "history", "hyperdrive", "labeling",
+                 "modelmanagement", "pipelines", "studio")  # fmt: skip
+        return JsonResponse(dict.fromkeys(names, base))
+
+    async def managed_identity(self, request: Request) -> Response:
+        """A token for the key in X-IDENTITY-HEADER; a job's own token is its key."""
+        resource = request.query_params.get("resource")
+        if not resource:
+            raise bad_request("resource is missing: the audience the token is for.", "resource")
+        secret = request.headers.get("x-identity-header", "")
+        caller = self._directory.authenticate(secret) or self._job(secret)
+        if caller is None:
+            raise ApiError(
+                401,
+                "InvalidIdentityHeader",
+                "IDENTITY_HEADER is not the key of a user of this server. Set it again with `eval \"$(lazulite env)\"`.",
+                target="X-IDENTITY-HEADER",
+            )
+        token, expires = self._issuer.issue(caller, resource, lifetime_s=_TOKEN_LIFETIME_S)
+        return JsonResponse(
+            {
+                "access_token": token,
+                "expires_on": str(expires),
+                "resource": resource,
+                "token_type": "Bearer",
+                "client_id": caller.id,
+            }
+        )
+
+    async def client_credentials(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
+        if form.get("grant_type", "client_credentials") != "client_credentials":
+            raise _oauth("unsupported_grant_type", f"grant_type '{form['grant_type']}' is not client_credentials")
+        client, secret = form.get("client_id", ""), form.get("client_secret", "")
+        basic = request.headers.get("authorization", "")
+        if basic.lower().startswith("basic "):
+            client, _, secret = base64.b64decode(basic[6:]).decode(errors="replace").partition(":")
+        caller = self._directory.authenticate(secret, principal_id=client) if secret else None
+        if caller is None:
+            raise _oauth(
+                "invalid_client",
+                "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET are not those of a service principal of this server; "
+                "`lazulite principal create NAME --role ROLE` makes one",
+            )
+        audience = (form.get("resource") or (form.get("scope") or "https://management.azure.com").split()[0])
+        audience = audience.removesuffix("/.default")
+        token, _ = self._issuer.issue(caller, audience, lifetime_s=_TOKEN_LIFETIME_S)
+        return JsonResponse(
+            {
+                "token_type": "Bearer",
+                "expires_in": _TOKEN_LIFETIME_S,
+                "ext_expires_in": _TOKEN_LIFETIME_S,
+                "resource": audience,
+                "access_token": token,
+            }
+        )
+
+    async def openid_configuration(self, request: Request) -> Response:
+        base = f"{request.url.scheme}://{request.headers['host']}{_ADFS}"
+        return JsonResponse(
+            {
+                "issuer": base,
+                "authorization_endpoint": f"{base}/oauth2/authorize",
+                "token_endpoint": f"{base}/oauth2/token",
+                "device_authorization_endpoint": f"{base}/oauth2/devicecode",
+                "jwks_uri": f"{base}/keys",
+                "response_types_supported": ["token"],
+                "grant_types_supported": ["client_credentials"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }
+        )
+
+    async def keys(self, request: Request) -> Response:
+        return JsonResponse(self._issuer.jwks())
+
+    async def list_principals(self, request: Request) -> Response:
+        value = [
+            {"id": p.id, "name": p.name, "kind": p.kind, "roles": [{"role": a.role.name, "scope": a.scope} for a in held]}
+            for p, held in self._directory.all()
+        ]
+        return JsonResponse({"value": value})
+
+    async def create_principal(self, request: Request) -> Response:
+        body = await json_body(request)
+        name, role, scope = body.get("name"), body.get("role", "Contributor"), body.get("scope") or "/"
+        if not isinstance(name, str) or not name.strip():
+            raise bad_request("A principal needs a name.", "name")
+        if scope != "/" and await self._context.database.read(lambda c: resources.get(c, scope)) is None:
+            raise bad_request(f"scope '{scope}' is not '/' and not the id of anything on this server.", "scope")
+        kind = "User" if body.get("kind") == "User" else "ServicePrincipal"
+        made, secret = await self._directory.create(name, str(role), scope, kind=kind)
+        return JsonResponse({"id": made.id, "name": made.name, "kind": made.kind, "secret": secret, "tenant": "adfs"}, 201)
+
+    async def delete_principal(self, request: Request) -> Response:
+        await self._directory.remove(request.path_params["id"])
+        return Response(b"", 204)
+
+    async def whoami(self, request: Request) -> Response:
+        caller: Principal = request.scope["lazulite.principal"]
+        return JsonResponse({"id": caller.id, "name": caller.name, "kind": caller.kind, "run": caller.run})
+
+    def _job(self, secret: str) -> Principal | None:
+        if secret.count(".") != 2:
+            return None
+        found = self._issuer.verify(secret)
+        return found if found.run else None
+
+
+def _oauth(code: str, description: str) -> ApiError:
+    error = ApiError(401, code, description)
+    error.body = lambda: {"error": code, "error_description": description}  # type: ignore[method-assign]
+    return error

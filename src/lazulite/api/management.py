@@ -1,0 +1,270 @@
+"""The parts of Azure Resource Manager around workspaces: subscriptions, groups, deployments, dependent resources."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.api import write
+from lazulite.api.context import ApiContext, document, system_data
+from lazulite.api.crud import canonical
+from lazulite.core.arm_id import PROVIDER, key
+from lazulite.core.clock import now_iso
+from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
+from lazulite.resources import storage_accounts, workspaces
+from lazulite.store import resources
+from lazulite.store.resources import Json, Resource
+
+SUBSCRIPTION_TYPE = "Microsoft.Resources/subscriptions"
+GROUP_TYPE = "Microsoft.Resources/resourceGroups"
+DEPLOYMENT_TYPE = "Microsoft.Resources/deployments"
+_SUBSCRIPTION = "/subscriptions/{subscription}"
+_GROUP = _SUBSCRIPTION + "/resourceGroups/{group}"
+_DEPLOYMENT = _GROUP + "/providers/Microsoft.Resources/deployments/{deployment}"
+
+
+def routes(context: ApiContext) -> list[Route]:
+    management = _Management(context)
+    group = "Microsoft.Resources/subscriptions/resourceGroups"
+    deploy = "Microsoft.Resources/deployments"
+    dependents = [
+        Route(method, _GROUP + f"/providers/{type_}/{{name}}{tail}", f"{type_}/{right}", handler, f"{type_}.{verb}")
+        for type_ in (storage_accounts.TYPE, storage_accounts.VAULT_TYPE, storage_accounts.INSIGHTS_TYPE)
+        for method, tail, right, handler, verb in (
+            ("GET", "", "read", management.get_dependent, "get"),
+            ("DELETE", "", "delete", management.delete_dependent, "delete"),
+        )
+    ]
+    return [
+        Route("GET", "/subscriptions", AUTHENTICATED, management.list_subscriptions, "Subscriptions.list"),
+        Route("GET", _SUBSCRIPTION, AUTHENTICATED, management.get_subscription, "Subscriptions.get"),
+        Route("GET", _SUBSCRIPTION + "/resourceGroups", f"{group}/read", management.list_groups, "ResourceGroups.list"),
+        Route("GET", _GROUP, f"{group}/read", management.get_group, "ResourceGroups.get"),
+        Route("PUT", _GROUP, f"{group}/write", management.put_group, "ResourceGroups.create_or_update"),
+        Route("DELETE", _GROUP, f"{group}/delete", management.delete_group, "ResourceGroups.delete"),
+        Route("PUT", _DEPLOYMENT, f"{deploy}/write", management.deploy, "Deployments.create_or_update"),
+        Route("GET", _DEPLOYMENT, f"{deploy}/read", management.get_deployment, "Deployments.get"),
+        # The SDK asks for the operations without the provider segment.
+        Route(
+            "GET",
+            _GROUP + "/deployments/{deployment}/operations",
+            f"{deploy}/operations/read",
+            management.deployment_operations,
+            "DeploymentOperations.list",
+        ),
+        Route(
+            "GET",
+            f"{_SUBSCRIPTION}/providers/{PROVIDER}/workspaces",
+            f"{PROVIDER}/workspaces/read",
+            management.list_workspaces,
+            "Workspaces.list_by_subscription",
+        ),
+        Route(
+            "POST",
+            _GROUP + f"/providers/{storage_accounts.TYPE}/{{name}}/listKeys",
+            f"{storage_accounts.TYPE}/listKeys/action",
+            management.storage_keys,
+            "StorageAccounts.list_keys",
+        ),
+        *dependents,
+    ]
+
+
+class _Management:
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    async def list_subscriptions(self, request: Request) -> Response:
+        rows = await self._context.database.read(lambda c: resources.children(c, "", SUBSCRIPTION_TYPE))
+        return JsonResponse({"value": [self._subscription(row) for row in rows]})
+
+    async def get_subscription(self, request: Request) -> Response:
+        return JsonResponse(self._subscription(await self._require(request.scope["path"])))
+
+    async def list_groups(self, request: Request) -> Response:
+        parent = f"/subscriptions/{request.path_params['subscription']}"
+        rows = await self._context.database.read(lambda c: resources.children(c, f"{parent}", GROUP_TYPE))
+        return JsonResponse({"value": [_group(row) for row in rows], "nextLink": None})
+
+    async def get_group(self, request: Request) -> Response:
+        return JsonResponse(_group(await self._require(request.scope["path"])))
+
+    async def put_group(self, request: Request) -> Response:
+        body = await json_body(request)
+        if not isinstance(body.get("location"), str):
+            raise bad_request("A resource group needs a location, such as 'westeurope'.", "location")
+        id_ = canonical(request.scope["path"])
+        by = principal(request).name
+
+        def transaction(connection: Connection) -> tuple[Resource, bool]:
+            _ensure_subscription(connection, id_, by)
+            existing = resources.get(connection, id_)
+            if existing is None:
+                return resources.insert(connection, resources.new(id_, GROUP_TYPE, body), by=by), True
+            return resources.update(connection, existing.with_(spec=body), by=by), False
+
+        stored, created = await self._context.database.write(transaction)
+        return JsonResponse(_group(stored), 201 if created else 200)
+
+    async def delete_group(self, request: Request) -> Response:
+        id_ = canonical(request.scope["path"])
+
+        def transaction(connection: Connection) -> int:
+            for row in resources.under(connection, id_, workspaces.TYPE.type):
+                raise ApiError(
+                    409,
+                    "ResourceGroupNotEmpty",
+                    f"Workspace '{row.name}' lies in this resource group; delete it first.",
+                    target=row.name,
+                )
+            self._context.services.secrets.delete(connection, id_)
+            return resources.delete(connection, id_)
+
+        return Response(b"", 200 if await self._context.database.write(transaction) else 204)
+
+    async def deploy(self, request: Request) -> Response:
+        """Create the workspace that the SDK's template describes; done when the answer is."""
+        body = await json_body(request)
+        sent = body.get("properties", {}).get("parameters") or {}
+        values = {k: v.get("value") if isinstance(v, dict) else v for k, v in sent.items()}
+        name, body = workspaces.from_template(values)
+        group = canonical(request.scope["path"]).split("/providers/")[0]
+        id_ = f"{group}/providers/{PROVIDER}/workspaces/{name}"
+        by = principal(request).name
+        await self._context.database.write(lambda c: ensure_group(c, group, body.get("location"), by))
+        written = await write.put(self._context, workspaces.TYPE, id_, body, write.Origin.of(request))
+        deployment = f"{group}/providers/{DEPLOYMENT_TYPE}/{request.path_params['deployment']}"
+        spec: Json = {"properties": {"workspace": id_, "timestamp": now_iso(), "correlationId": str(uuid.uuid4())}}
+
+        def store(connection: Connection) -> Resource:
+            resources.delete(connection, deployment)
+            return resources.insert(connection, resources.new(deployment, DEPLOYMENT_TYPE, spec), by=by)
+
+        stored = await self._context.database.write(store)
+        return JsonResponse(_deployment(stored), 201 if written.created else 200)
+
+    async def get_deployment(self, request: Request) -> Response:
+        return JsonResponse(_deployment(await self._require(request.scope["path"])))
+
+    async def deployment_operations(self, request: Request) -> Response:
+        group, name = canonical(request.scope["path"]).split("/deployments/")
+        found = await self._require(f"{group}/providers/{DEPLOYMENT_TYPE}/{name.split('/')[0]}")
+        target = found.properties["workspace"]
+        operation: Json = {
+            "id": f"{found.id}/operations/1",
+            "operationId": "1",
+            "properties": {
+                "provisioningOperation": "Create",
+                "provisioningState": "Succeeded",
+                "timestamp": found.properties["timestamp"],
+                "duration": "PT0S",
+                "statusCode": "OK",
+                "targetResource": {
+                    "id": target,
+                    "resourceType": f"{PROVIDER}/workspaces",
+                    "resourceName": target.rsplit("/", 1)[1],
+                },
+            },
+        }
+        return JsonResponse({"value": [operation]})
+
+    async def list_workspaces(self, request: Request) -> Response:
+        scope = f"/subscriptions/{request.path_params['subscription']}"
+
+        def transaction(connection: Connection) -> list[Json]:
+            reading = self._context.reading(connection, request)
+            rows = resources.under(connection, scope, workspaces.TYPE.type)
+            return [document(reading, workspaces.TYPE, row) for row in rows]
+
+        return JsonResponse({"value": await self._context.database.read(transaction), "nextLink": None})
+
+    async def get_dependent(self, request: Request) -> Response:
+        found = await self._require(request.scope["path"])
+        return JsonResponse({**found.spec, "id": found.id, "name": found.name, "type": found.type})
+
+    async def delete_dependent(self, request: Request) -> Response:
+        id_ = canonical(request.scope["path"])
+
+        def transaction(connection: Connection) -> int:
+            for row in resources.under(connection, id_.split("/providers/")[0], workspaces.TYPE.type):
+                used = [p for p in ("storageAccount", "keyVault", "applicationInsights") if key(row.properties[p]) == key(id_)]
+                if used:
+                    raise ApiError(409, "ResourceInUse", f"Workspace '{row.name}' stands on it.", target=row.name)
+            self._context.services.secrets.delete(connection, id_)
+            return resources.delete(connection, id_)
+
+        return Response(b"", 200 if await self._context.database.write(transaction) else 204)
+
+    async def storage_keys(self, request: Request) -> Response:
+        account = canonical(request.scope["path"]).rsplit("/", 1)[0]
+        secrets = self._context.services.secrets
+        pair = await self._context.database.read(lambda c: storage_accounts.keys(c, secrets, account))
+        if pair is None:
+            raise not_found(f"There is no storage account '{account.rsplit('/', 1)[1]}' on this server.", "name")
+        keys = [{"keyName": f"key{n}", "value": value, "permissions": "FULL"} for n, value in enumerate(pair, 1)]
+        return JsonResponse({"keys": keys})
+
+    async def _require(self, path: str) -> Resource:
+        id_ = canonical(path)
+        found = await self._context.database.read(lambda c: resources.get(c, id_))
+        if found is None:
+            kind, name = id_.rsplit("/", 2)[1:]
+            raise not_found(f"There is nothing called '{name}' among the {kind} at '{id_}'.", name)
+        return found
+
+    def _subscription(self, row: Resource) -> Json:
+        return {
+            "id": row.id,
+            "subscriptionId": row.name,
+            "tenantId": self._context.services.tenant,
+            "displayName": row.spec.get("displayName", "Lazulite"),
+            "state": "Enabled",
+            "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "", "spendingLimit": "Off"},
+        }
+
+
+def ensure_group(connection: Connection, group: str, location: str | None, by: str) -> None:
+    """The resource group of an id, made where it is missing, as a laptop's user expects."""
+    _ensure_subscription(connection, group, by)
+    if resources.get(connection, group) is None:
+        spec: Json = {"location": location or "local", "tags": {}}
+        resources.insert(connection, resources.new(group, GROUP_TYPE, spec), by=by)
+
+
+def _ensure_subscription(connection: Connection, id_: str, by: str) -> None:
+    subscription = "/".join(id_.split("/")[:3])
+    if resources.get(connection, subscription) is None:
+        spec: Json = {"displayName": "Lazulite"}
+        resources.insert(connection, resources.new(subscription, SUBSCRIPTION_TYPE, spec), by=by)
+
+
+def _group(row: Resource) -> Json:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "type": GROUP_TYPE,
+        "location": row.spec.get("location"),
+        "tags": row.spec.get("tags") or {},
+        "properties": {"provisioningState": "Succeeded"},
+        "systemData": system_data(row),
+    }
+
+
+def _deployment(row: Resource) -> Json:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "type": DEPLOYMENT_TYPE,
+        "properties": {
+            "provisioningState": "Succeeded",
+            "mode": "Incremental",
+            "duration": "PT0S",
+            "timestamp": row.properties["timestamp"],
+            "correlationId": row.properties["correlationId"],
+            "outputs": {},
+        },
+    }

@@ -1,0 +1,118 @@
+"""Operations of Azure ML's REST API that are not built: they exist, and say so with 501."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import not_implemented
+from lazulite.core.web import WORKSPACE, Route
+
+_READ, _WRITE, _DELETE = "read", "write", "delete"
+_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER
+_VERBS = (("GET", _READ, "get"), ("PUT", _WRITE, "create_or_update"), ("DELETE", _DELETE, "delete"))
+_PATCH = ("PATCH", _WRITE, "update")
+
+#: Collections of a workspace with the ordinary verbs: path, operation group, whether PATCH exists, actions.
+_CHILDREN: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
+    ("batchEndpoints", "BatchEndpoints", True, (("listkeys", "list_keys"), ("jobs", "invoke"))),
+    ("batchEndpoints/{name}/deployments", "BatchDeployments", True, ()),
+    (
+        "onlineEndpoints",
+        "OnlineEndpoints",
+        True,
+        (("listKeys", "list_keys"), ("regenerateKeys", "regenerate_keys"), ("token", "get_token")),
+    ),
+    ("onlineEndpoints/{name}/deployments", "OnlineDeployments", True, (("getLogs", "get_logs"),)),
+    ("schedules", "Schedules", False, (("trigger", "trigger"),)),
+    ("connections", "WorkspaceConnections", True, (("listsecrets", "list_secrets"),)),
+    (
+        "serverlessEndpoints",
+        "ServerlessEndpoints",
+        True,
+        (("listKeys", "list_keys"), ("regenerateKeys", "regenerate_keys")),
+    ),
+    ("marketplaceSubscriptions", "MarketplaceSubscriptions", False, ()),
+    ("capabilityHosts", "CapabilityHosts", False, ()),
+    ("outboundRules", "ManagedNetworkSettingsRule", False, ()),
+    ("privateEndpointConnections", "PrivateEndpointConnections", False, ()),
+    ("featuresets", "FeaturesetContainers", False, ()),
+    ("featuresets/{name}/versions", "FeaturesetVersions", False, (("backfill", "backfill"),)),
+    ("featurestoreEntities", "FeaturestoreEntityContainers", False, ()),
+    ("featurestoreEntities/{name}/versions", "FeaturestoreEntityVersions", False, ()),
+)
+_ACTIONS = (
+    ("GET", WORKSPACE + "/features", "WorkspaceFeatures.list"),
+    ("GET", WORKSPACE + "/privateLinkResources", "PrivateLinkResources.list"),
+    ("GET", WORKSPACE + "/outboundNetworkDependenciesEndpoints", "Workspaces.list_outbound_network_dependencies_endpoints"),
+    ("POST", WORKSPACE + "/provisionManagedNetwork", "ManagedNetworkProvisions.provision_managed_network"),
+    ("POST", WORKSPACE + "/prepareNotebook", "Workspaces.prepare_notebook"),
+    ("POST", WORKSPACE + "/listNotebookKeys", "Workspaces.list_notebook_keys"),
+    ("POST", WORKSPACE + "/listNotebookAccessToken", "Workspaces.list_notebook_access_token"),
+    ("POST", WORKSPACE + "/listStorageAccountKeys", "Workspaces.list_storage_account_keys"),
+    ("POST", WORKSPACE + "/models/{name}/versions/{version}/package", "ModelVersions.package"),
+    ("POST", WORKSPACE + "/{collection}/{name}/versions/{version}/publish", "Assets.publish"),
+    ("GET", WORKSPACE + "/onlineEndpoints/{name}/deployments/{item}/skus", "OnlineDeployments.list_skus"),
+    ("GET", WORKSPACE + "/featuresets/{name}/versions/{item}/features", "Features.list"),
+    ("GET", WORKSPACE + "/featuresets/{name}/versions/{item}/features/{feature}", "Features.get"),
+)
+_REGISTRY_ASSETS = ("codes", "components", "data", "environments", "models")
+
+
+def routes() -> list[Route]:
+    """A route for each, with the permission it will have, answering 501 that names the operation."""
+    result: list[Route] = []
+    for collection, group, patched, actions in _CHILDREN:
+        path = f"{WORKSPACE}/{collection}"
+        permission = f"{PROVIDER}/workspaces/{collection.replace('/{name}', '')}"
+        item = "{item}" if "{name}" in collection else "{name}"
+        result.append(_route("GET", path, f"{permission}/{_READ}", f"{group}.list"))
+        for method, right, verb in (*_VERBS, *((_PATCH,) if patched else ())):
+            result.append(_route(method, f"{path}/{item}", f"{permission}/{right}", f"{group}.{verb}"))
+        for action, verb in actions:
+            result.append(_route("POST", f"{path}/{item}/{action}", f"{permission}/{action}/action", f"{group}.{verb}"))
+    for method, path, operation in _ACTIONS:
+        name = path.rsplit("/", 1)[1].strip("{}")
+        right = _READ if method == "GET" else "action"
+        result.append(_route(method, path, f"{PROVIDER}/workspaces/{name}/{right}", operation))
+    return result + _registries()
+
+
+def _registries() -> list[Route]:
+    base = f"{_GROUP}/registries"
+    permission = f"{PROVIDER}/registries"
+    subscription = "/subscriptions/{subscription}/providers/" + PROVIDER + "/registries"
+    result = [
+        _route("GET", subscription, f"{permission}/{_READ}", "Registries.list_by_subscription"),
+        _route("GET", base, f"{permission}/{_READ}", "Registries.list"),
+    ]
+    for method, right, verb in (*_VERBS, _PATCH):
+        result.append(_route(method, f"{base}/{{registry}}", f"{permission}/{right}", f"Registries.{verb}"))
+    for asset in _REGISTRY_ASSETS:
+        group = "Registry" + asset.removesuffix("s").capitalize() + "{}"
+        path = f"{base}/{{registry}}/{asset}"
+        result.append(_route("GET", path, f"{permission}/{asset}/{_READ}", group.format("Containers.list")))
+        result.append(
+            _route("GET", f"{path}/{{name}}/versions", f"{permission}/{asset}/{_READ}", group.format("Versions.list"))
+        )
+        for method, right, verb in _VERBS:
+            container, version = f"{path}/{{name}}", f"{path}/{{name}}/versions/{{version}}"
+            result.append(_route(method, container, f"{permission}/{asset}/{right}", group.format(f"Containers.{verb}")))
+            result.append(_route(method, version, f"{permission}/{asset}/{right}", group.format(f"Versions.{verb}")))
+        result.append(
+            _route(
+                "POST",
+                f"{path}/{{name}}/versions/{{version}}/startPendingUpload",
+                f"{permission}/{asset}/write",
+                group.format("Versions.create_or_get_start_pending_upload"),
+            )
+        )
+    return result
+
+
+def _route(method: str, path: str, permission: str, operation: str) -> Route:
+    async def refuse(_request: Request) -> Response:
+        raise not_implemented(operation)
+
+    return Route(method, path, permission, refuse, operation)

@@ -1,0 +1,130 @@
+"""Where assets lie: the addresses behind asset ids, and datastores in the form that the data clients read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.core import arm_id, sas
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.clock import utc_now
+from lazulite.core.errors import bad_request, not_found
+from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
+from lazulite.dataplane.history import DataplaneContext
+from lazulite.model import job_status
+from lazulite.resources import datastores
+from lazulite.resources.declaration import Reading
+from lazulite.store import resources
+from lazulite.store.resources import Json
+
+_OUTPUT = re.compile(r"/data/azureml_(?P<run>.+)_output_data_(?P<output>[^/]+)/versions/", re.IGNORECASE)
+_ASSET = re.compile(r"/(?P<kind>data|models)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)$", re.IGNORECASE)
+_PROPERTY = {"data": "dataUri", "models": "modelUri"}
+_READ = f"{PROVIDER}/workspaces/data/versions/read"
+
+
+def routes(context: DataplaneContext) -> list[Route]:
+    async def resolve(request: Request) -> Response:
+        body = await json_body(request)
+        values = body.get("values")
+        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+            raise bad_request("values must be a list of asset ids.", "values")
+        workspace = workspace_id(request)
+
+        def look(connection: Connection) -> Json:
+            found = {v: _resolve(connection, workspace, v) for v in values}
+            return {k: v for k, v in found.items() if v is not None}
+
+        return JsonResponse({"values": await context.database.read(look)})
+
+    async def datastore(request: Request) -> Response:
+        workspace = workspace_id(request)
+        name = request.path_params.get("name", "workspaceblobstore")
+        reading_principal = principal(request)
+
+        def look(connection: Connection) -> Json:
+            reading = Reading(connection, context.services, reading_principal)
+            return _v1_datastore(reading, workspace, name)
+
+        return JsonResponse(await context.database.read(look))
+
+    stores = f"{PROVIDER}/workspaces/datastores/listSecrets/action"
+    return [
+        Route("POST", f"/data/v1.0{WORKSPACE}/dataversion/batchGetResolvedUris", _READ, resolve, "Data.resolve"),
+        Route(
+            "POST", f"/modelregistry/v1.0{WORKSPACE}/models/batchGetResolvedUris", _READ, resolve, "ModelRegistry.resolve"
+        ),
+        Route("GET", f"/datastore/v1.0{WORKSPACE}/datastores/{{name}}", stores, datastore, "DatastoresV1.get"),
+        Route("GET", f"/datastore/v1.0{WORKSPACE}/default", stores, datastore, "DatastoresV1.get_default"),
+    ]
+
+
+def _resolve(connection: Connection, workspace: str, asset: str) -> Json | None:
+    if found := _ASSET.search(asset):
+        kind = found["kind"].lower()
+        row = resources.get(connection, f"{workspace}/{kind}/{found['name']}/versions/{found['version']}")
+        if row is not None:
+            type_ = row.properties.get("dataType") or row.properties.get("modelType")
+            return {"uri": _long(workspace, str(row.properties[_PROPERTY[kind]])), "type": type_}
+    if found := _OUTPUT.search(asset):
+        job = resources.get(connection, f"{workspace}/jobs/{found['run']}")
+        output = job_status.read(job.status).outputs.get(found["output"]) if job else None
+        if output:
+            return {"uri": _long(workspace, output.uri), "type": output.type}
+    return None
+
+
+def _long(workspace: str, uri: str) -> str:
+    """The long form that stands by itself; the SDK cuts the workspace out of it."""
+    if not uri.startswith("azureml://datastores/"):
+        return uri
+    id_ = arm_id.parse(workspace)
+    scope = f"subscriptions/{id_.subscription}/resourcegroups/{id_.resource_group}/workspaces/{id_.workspace}"
+    return f"azureml://{scope}/{uri.removeprefix('azureml://')}"
+
+
+def _v1_datastore(reading: Reading, workspace: str, name: str) -> Json:
+    row = resources.get(reading.connection, f"{workspace}/datastores/{name}")
+    if row is None:
+        raise not_found(f"Could not find datastore '{name}'.", "name", code="UserError")
+    shown = datastores.view(reading, row)
+    account = reading.services.storage.own_account(str(row.properties.get("accountName", "")))
+    container = shown.get(datastores.CONTAINER.get(shown["datastoreType"], ""))
+    token = None
+    if account is not None:
+        key = datastores.account_key(reading, account)
+        token = sas.container_sas(account, key, str(container), "racwdl", utc_now() + dt.timedelta(hours=12))
+    section: Json = {
+        "accountName": shown.get("accountName"),
+        "containerName": container,
+        "endpoint": shown.get("endpoint"),
+        "protocol": shown.get("protocol"),
+        "credentialType": "Sas" if token else "None",
+        "credential": token,
+        "sasToken": token,
+        "isSas": token is not None,
+        "accountKey": None,
+        "blobCacheTimeout": None,
+        "clientCredentials": None,
+        "areWorkspaceManagedIdentitiesAllowed": False,
+        "serviceDataAccessAuthIdentity": "None",
+        "subscriptionId": shown.get("subscriptionId"),
+        "resourceGroup": shown.get("resourceGroup"),
+    }
+    kinds = {"AzureBlob": "AzureBlob", "AzureFile": "AzureFile", "AzureDataLakeGen2": "AzureDataLakeGen2"}
+    sections: Json = dict.fromkeys(
+        ("azureDataLakeSection", "azurePostgreSqlSection", "azureSqlDatabaseSection", "glusterFsSection",
+         "azureMySqlSection", "customSection")
+    )  # fmt: skip
+    return {
+        "name": row.name,
+        "dataStoreType": kinds.get(shown["datastoreType"], "Custom"),
+        "hasBeenValidated": True,
+        "tags": {},
+        "azureStorageSection": section,
+        **sections,
+    }

@@ -1,0 +1,51 @@
+"""What all versioned assets share: defaults, and that a version's content never changes once it is made."""
+
+from __future__ import annotations
+
+from lazulite.core.errors import conflict, validation
+from lazulite.resources.declaration import Reading, Write
+from lazulite.store.resources import Json, Resource
+
+
+def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
+    """Fill what clients read back, and refuse a change to any of the `fixed` properties.
+
+    `spell` is the noun for messages. Raises ApiError 409 naming the property.
+    """
+    properties = write.properties
+    for name in ("tags", "properties"):
+        if properties.get(name) is None:
+            properties[name] = {}
+        if not isinstance(properties[name], dict):
+            raise validation(f"properties.{name} must be an object of texts.", f"properties.{name}")
+    properties["isArchived"] = write.archived
+    properties["isAnonymous"] = bool(properties.get("isAnonymous", False))
+    if write.existing is None:
+        return
+    asset = write.id.rsplit("/", 3)[1]
+    for name in fixed:
+        before = write.existing.properties.get(name)
+        if name not in properties or properties[name] is None:
+            properties[name] = before
+        elif before is not None and not _same(properties[name], before):
+            raise conflict(
+                f"{spell} '{asset}' has a version '{write.name}' already, with another {name}; a version's content "
+                "never changes. Leave the version out to get the next one, or name a new one.",
+                f"properties.{name}",
+                code="VersionAlreadyExists",
+            )
+
+
+def view(_reading: Reading, resource: Resource) -> Json:
+    return {
+        "description": None,
+        **resource.properties,
+        "isArchived": resource.archived,
+        "provisioningState": "Succeeded",
+    }
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, str) and isinstance(b, str):
+        return a.strip() == b.strip()
+    return a == b

@@ -1,0 +1,68 @@
+"""Code snapshots: uploaded once, found again by the hash of their content."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from lazulite.core import arm_id, sas
+from lazulite.core.clock import utc_now
+from lazulite.core.errors import validation
+from lazulite.resources import assets, datastores, workspaces
+from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Write
+from lazulite.store import resources
+from lazulite.store.resources import Resource
+
+
+def prepare(write: Write) -> None:
+    assets.prepare(write, ("codeUri",), "Code asset")
+    if not isinstance(write.properties.get("codeUri"), str):
+        raise validation("A code asset needs properties.codeUri, the address its files were uploaded to.", "codeUri")
+    write.label = write.properties["properties"].get("hash_sha256")
+
+
+def by_hash(reading: Reading, container: str) -> list[Resource] | None:
+    """`?hash=` asks for that content under any name: the SDK's own name is new each time."""
+    wanted = reading.query.get("hash")
+    if wanted is None:
+        return None
+    return resources.labelled(reading.connection, arm_id.workspace_of(container), TYPE.type, wanted)
+
+
+def start_pending_upload(call: Call) -> Answer:
+    """A container of its own to upload into, and a SAS for it."""
+    return pending_upload(call, arm_id.workspace_of(call.resource.id), f"code-{call.resource.id.rsplit('/', 3)[1]}")
+
+
+def pending_upload(reading: Call, workspace_id: str, container: str) -> Answer:
+    account = workspaces.storage_account(reading, workspace_id)
+    name = container.lower()[:63].strip("-")
+    key = datastores.account_key(reading, account)
+    token = sas.container_sas(account, key, name, "racwdl", utc_now() + dt.timedelta(hours=12))
+    public = reading.services.storage.public_account(account)
+    uri = f"https://{public}.blob.core.windows.net/{name}"
+    reading.after.append(lambda: reading.services.storage.ensure(account, [name], []))
+    return Answer(
+        200,
+        {
+            "pendingUploadId": name,
+            "pendingUploadType": "TemporaryBlobReference",
+            "blobReferenceForConsumption": {
+                "blobUri": uri,
+                "storageAccountArmId": account,
+                "credential": {"credentialType": "SAS", "sasUri": f"{uri}?{token}"},
+            },
+        },
+    )
+
+
+TYPE = ResourceType(
+    collection="workspaces/codes",
+    operations="CodeVersions",
+    shape=Shape.VERSIONED,
+    prepare=prepare,
+    view=assets.view,
+    select=by_hash,
+    actions=(
+        Action("startPendingUpload", start_pending_upload, "create_or_get_start_pending_upload", absent=True),
+    ),
+)

@@ -1,0 +1,47 @@
+"""Components: the specification as sent, under a name and version written back into it."""
+
+from __future__ import annotations
+
+from lazulite.core.errors import nearest, validation
+from lazulite.resources import assets
+from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
+from lazulite.store.resources import Json, Resource
+
+KINDS = ("command", "parallel", "pipeline", "spark", "sweep", "automl", "import", "datatransfer", "data_transfer")
+
+
+def prepare(write: Write) -> None:
+    properties = write.properties
+    spec = properties.get("componentSpec")
+    if write.existing is not None and spec is None:
+        spec = write.existing.properties["componentSpec"]
+    if not isinstance(spec, dict):
+        raise validation("A component needs properties.componentSpec, an object.", "properties.componentSpec")
+    kind = str(spec.get("type", "command"))
+    if kind.lower() not in KINDS:
+        raise validation(f"The component's type is '{kind}'.{nearest(kind, KINDS)}", "properties.componentSpec.type")
+    name = write.id.rsplit("/", 3)[1]
+    properties["componentSpec"] = {**_without_nulls(spec), "name": spec.get("name") or name, "version": write.name}
+    assets.prepare(write, ("componentSpec",), "Component")
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    return assets.view(reading, resource)
+
+
+def _without_nulls(spec: Json) -> Json:
+    # The SDK reads a null where it expects an object as a crash, and an absent field as absent.
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in spec.items()
+        if value is not None
+    }
+
+
+TYPE = ResourceType(
+    collection="workspaces/components",
+    operations="ComponentVersions",
+    shape=Shape.VERSIONED,
+    prepare=prepare,
+    view=view,
+)

@@ -1,0 +1,122 @@
+"""Environments: registered ones, and the curated ones of the catalogue, which exist in every workspace."""
+
+from __future__ import annotations
+
+from lazulite.core import arm_id
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import validation
+from lazulite.environments import catalogue
+from lazulite.environments.catalogue import CuratedEnvironment
+from lazulite.resources import assets
+from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
+from lazulite.store.resources import Json, Resource
+
+_FIXED = ("image", "condaFile", "build", "osType")
+
+
+def prepare(write: Write) -> None:
+    properties = write.properties
+    if write.existing is None:
+        _check(properties)
+        if catalogue.is_curated_name(write.id.rsplit("/", 3)[1]):
+            raise validation(
+                "Names that begin with 'AzureML-' belong to the curated environments. Choose another name.", "name"
+            )
+    properties.setdefault("osType", "Linux")
+    properties["environmentType"] = "UserCreated"
+    assets.prepare(write, _FIXED, "Environment")
+
+
+def _check(properties: Json) -> None:
+    image, conda, build = (properties.get(name) for name in ("image", "condaFile", "build"))
+    if not image and not build:
+        raise validation(
+            "An environment needs properties.image (with or without condaFile) or properties.build.", "properties.image"
+        )
+    if image and build:
+        raise validation("An environment has an image or a build context, not both.", "properties.build")
+    if conda is not None and not isinstance(conda, str):
+        raise validation("condaFile must be the text of a conda YAML file.", "properties.condaFile")
+    if build is not None and not (isinstance(build, dict) and isinstance(build.get("contextUri"), str)):
+        raise validation("build needs contextUri, the address of the build context.", "properties.build.contextUri")
+
+
+class Curated:
+    """The catalogue's environments as containers and versions."""
+
+    def get(self, reading: Reading, id_: str) -> Json | None:
+        parts = arm_id.parse(id_)
+        workspace = arm_id.workspace_of(id_)
+        if parts.types[-1].lower() == "versions":
+            version = parts.names[-1]
+            wanted = None if version.lower() in ("latest", "azureml_default") else version
+            found = catalogue.lookup(parts.names[-2], version=wanted)
+            return _version(workspace, found, found.version if wanted is None else version) if found else None
+        found = catalogue.lookup(parts.name)
+        return _container(workspace, found) if found else None
+
+    def list(self, reading: Reading, parent: str, collection_type: str) -> list[Json]:
+        workspace = arm_id.workspace_of(parent)
+        if collection_type.lower().endswith("/versions"):
+            found = catalogue.lookup(arm_id.parse(parent).name)
+            return [_version(workspace, found, found.version)] if found else []
+        return [_container(workspace, found) for found in catalogue.all()]
+
+
+def _container(workspace: str, found: CuratedEnvironment) -> Json:
+    return {
+        "id": f"{workspace}/environments/{found.name}",
+        "name": found.name,
+        "type": f"{PROVIDER}/workspaces/environments",
+        "properties": {
+            "description": found.description,
+            "tags": dict(found.tags),
+            "properties": {},
+            "isArchived": False,
+            "latestVersion": found.version,
+            "nextVersion": str(int(found.version) + 1) if found.version.isdigit() else None,
+        },
+        "systemData": _SYSTEM,
+    }
+
+
+def _version(workspace: str, found: CuratedEnvironment, version: str) -> Json:
+    return {
+        "id": f"{workspace}/environments/{found.name}/versions/{version}",
+        "name": version,
+        "type": f"{PROVIDER}/workspaces/environments/versions",
+        "properties": {
+            "description": found.description,
+            "tags": dict(found.tags),
+            "properties": {},
+            "isArchived": False,
+            "isAnonymous": False,
+            "environmentType": "Curated",
+            "osType": "Linux",
+            "image": found.image,
+            "provisioningState": "Succeeded",
+        },
+        "systemData": _SYSTEM,
+    }
+
+
+_SYSTEM = {
+    "createdAt": "2024-01-01T00:00:00.000000Z",
+    "createdBy": "Lazulite catalogue",
+    "createdByType": "User",
+    "lastModifiedAt": "2024-01-01T00:00:00.000000Z",
+}
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    return assets.view(reading, resource)
+
+
+TYPE = ResourceType(
+    collection="workspaces/environments",
+    operations="EnvironmentVersions",
+    shape=Shape.VERSIONED,
+    prepare=prepare,
+    view=view,
+    virtual=Curated(),
+)

@@ -1,0 +1,151 @@
+"""What a command job must hold to be accepted: every reference exists, every word is one of Azure's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from lazulite.core.clock import parse_duration
+from lazulite.core.errors import nearest, validation
+from lazulite.resources import places, references
+from lazulite.resources.declaration import Write
+from lazulite.store.resources import Json, Resource
+
+_DATA = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
+_INPUTS = (*_DATA, "literal", "safe_literal")
+_INPUT_MODES = ("ReadOnlyMount", "ReadWriteMount", "Download", "Direct", "EvalMount", "EvalDownload")
+_OUTPUT_MODES = ("ReadWriteMount", "Upload", "Direct")
+_DISTRIBUTIONS = ("PyTorch", "Mpi", "TensorFlow", "Ray")
+_IDENTITIES = ("AMLToken", "Managed", "UserIdentity")
+_TIERS = ("Null", "Spot", "Basic", "Standard", "Premium")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACEHOLDER = re.compile(r"\$\{\{\s*(inputs|outputs)\.([A-Za-z0-9_.]+)\s*\}\}")
+
+
+def check_command_job(write: Write) -> Json:
+    """Validate a command job and pin what it refers to: `{"environment", "code", "compute"}`, ARM ids or null.
+
+    Raises ApiError 400 or 404 naming the field, what was wrong with it and what would be right.
+    """
+    properties, workspace, connection = write.properties, write.workspace, write.connection
+    command = properties.get("command")
+    if not isinstance(command, str) or not command.strip():
+        raise validation("A command job needs properties.command, the shell command to run.", "properties.command")
+    _check_inputs(write, properties.get("inputs"))
+    _check_outputs(write, properties.get("outputs"))
+    _check_placeholders(command, properties)
+    _check_resources(properties)
+    environment = properties.get("environmentId")
+    if not isinstance(environment, str) or not environment:
+        raise validation("A command job needs properties.environmentId, an environment to run in.", "environmentId")
+    found = references.environment(connection, workspace, environment, target="properties.environmentId")
+    code = properties.get("codeId")
+    pinned_code = references.code(connection, workspace, code, target="properties.codeId").id if code else None
+    return {"environment": _pinned(found), "code": pinned_code, "compute": _compute(write)}
+
+
+def _pinned(environment: Any) -> str:
+    return environment.id if isinstance(environment, Resource) else environment.reference
+
+
+def _compute(write: Write) -> str | None:
+    reference = write.properties.get("computeId")
+    if not reference or str(reference).rsplit("/", 1)[-1].lower() == "serverless":
+        return None
+    return references.compute(write.connection, write.workspace, reference, target="properties.computeId").id
+
+
+def _check_inputs(write: Write, inputs: Any) -> None:
+    for name, value in _named_objects(inputs, "inputs"):
+        target = f"properties.inputs.{name}"
+        kind = str(value.get("jobInputType"))
+        _one_of(kind, _INPUTS, f"{target}.jobInputType", lower=True)
+        if kind.lower() in ("literal", "safe_literal"):
+            if value.get("value") is None:
+                raise validation(f"Input '{name}' is a literal and needs a value.", f"{target}.value")
+            continue
+        if not isinstance(value.get("uri"), str) or not value["uri"]:
+            raise validation(f"Input '{name}' needs uri, the address of its data.", f"{target}.uri")
+        if value.get("mode") is not None:
+            _one_of(str(value["mode"]), _INPUT_MODES, f"{target}.mode")
+        places.check_data(write.connection, write.workspace, write.services.storage, value["uri"], kind, target=target)
+
+
+def _check_outputs(write: Write, outputs: Any) -> None:
+    for name, value in _named_objects(outputs, "outputs"):
+        target = f"properties.outputs.{name}"
+        if value.get("jobOutputType") is None:
+            value["jobOutputType"] = "uri_folder"
+        _one_of(str(value["jobOutputType"]), _DATA, f"{target}.jobOutputType", lower=True)
+        if value.get("mode") is not None:
+            _one_of(str(value["mode"]), _OUTPUT_MODES, f"{target}.mode")
+        if value.get("uri"):
+            places.check_output(write.connection, write.workspace, value["uri"], target=f"{target}.uri")
+
+
+def _check_placeholders(command: str, properties: Json) -> None:
+    for kind, name in _PLACEHOLDER.findall(_without_optional(command)):
+        declared = properties.get(kind) or {}
+        if name not in declared:
+            raise validation(
+                f"The command uses ${{{{{kind}.{name}}}}}, and the job has no such {kind[:-1]}."
+                f"{nearest(name, declared)}",
+                "properties.command",
+            )
+
+
+def _without_optional(command: str) -> str:
+    return re.sub(r"\$\[\[.*?\]\]", "", command, flags=re.DOTALL)
+
+
+def _check_resources(properties: Json) -> None:
+    count = (properties.get("resources") or {}).get("instanceCount", 1)
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise validation(f"instanceCount is {count!r} and must be a whole number from 1.", "resources.instanceCount")
+    limit = (properties.get("limits") or {}).get("timeout")
+    if limit is not None:
+        try:
+            parse_duration(str(limit))
+        except ValueError as error:
+            raise validation(f"limits.timeout: {error}.", "properties.limits.timeout") from None
+    distribution = properties.get("distribution")
+    if distribution:
+        kind = str(distribution.get("distributionType"))
+        _one_of(kind, _DISTRIBUTIONS, "properties.distribution.distributionType", lower=True)
+        for name in ("processCountPerInstance", "workerCount", "parameterServerCount"):
+            value = distribution.get(name)
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise validation(f"{name} is {value!r} and must be a whole number.", f"properties.distribution.{name}")
+    identity = properties.get("identity")
+    if identity:
+        _one_of(str(identity.get("identityType")), _IDENTITIES, "properties.identity.identityType", lower=True)
+    tier = (properties.get("queueSettings") or {}).get("jobTier")
+    if tier:
+        _one_of(str(tier), _TIERS, "properties.queueSettings.jobTier", lower=True)
+    variables = properties.get("environmentVariables") or {}
+    if not isinstance(variables, dict):
+        raise validation("environmentVariables must be an object of texts.", "properties.environmentVariables")
+
+
+def _named_objects(value: Any, what: str) -> Iterable[tuple[str, Json]]:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise validation(f"{what} must be an object of named {what}.", f"properties.{what}")
+    for name, item in value.items():
+        if not _NAME.fullmatch(name):
+            rule = "letters, digits and '_', not beginning with a digit"
+            raise validation(f"'{name}' is not a valid name of one of the {what}: {rule}.", f"properties.{what}")
+        if item is None:
+            continue
+        if not isinstance(item, dict):
+            raise validation(f"{what}.{name} must be an object.", f"properties.{what}.{name}")
+        yield name, item
+
+
+def _one_of(value: str, allowed: tuple[str, ...], target: str, *, lower: bool = False) -> None:
+    if value in allowed or (lower and value.lower() in {a.lower() for a in allowed}):
+        return
+    name = target.rsplit(".", 1)[-1]
+    raise validation(f"{name} is '{value}' and must be one of {', '.join(allowed)}.{nearest(value, allowed)}", target)

@@ -1,0 +1,243 @@
+"""Jobs: what a submission must hold, what is pinned when it is accepted, and how a job is shown.
+
+A job is a run: its tags, experiment and times are the run's, so MLflow and the SDK see one truth. A run that an
+MLflow client made has no row here and is shown as a job all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lazulite.core import arm_id, names
+from lazulite.core.clock import iso, utc_now
+from lazulite.core.errors import conflict, not_implemented, validation
+from lazulite.model import job_status
+from lazulite.model.job_status import JobState
+from lazulite.resources import job_rules
+from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
+from lazulite.store import resources, runs
+from lazulite.store.resources import Json, Resource
+
+_BUILT = "Command"
+_KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")
+#: What a client may still change once a job is submitted.
+_MUTABLE = ("displayName", "description", "tags", "properties", "isArchived")
+_PREFIX = "Microsoft.MachineLearningServices/workspaces/jobs"
+_RUN_STATES = {
+    "SCHEDULED": "Queued",
+    "RUNNING": "Running",
+    "FINISHED": "Completed",
+    "FAILED": "Failed",
+    "KILLED": "Canceled",
+}
+
+
+def prepare(write: Write) -> None:
+    if write.existing is not None:
+        _change(write)
+        return
+    properties = write.properties
+    kind = properties.get("jobType")
+    if kind not in _KNOWN:
+        raise validation(f"jobType is '{kind}' and must be one of {', '.join(_KNOWN)}.", "properties.jobType")
+    if kind != _BUILT:
+        raise not_implemented(f"Jobs.create_or_update of a {kind} job")
+    resolved = job_rules.check_command_job(write)
+    for name in ("tags", "properties"):
+        properties[name] = properties.get(name) or {}
+    properties["experimentName"] = properties.get("experimentName") or "Default"
+    properties["displayName"] = properties.get("displayName") or write.name
+    properties["isArchived"] = bool(properties.get("isArchived", False))
+    write.body |= {"resolved": resolved, "submittedBy": write.principal.id}
+    write.status = {"state": JobState.NOT_STARTED, "states": [{"state": JobState.NOT_STARTED, "at": iso(utc_now())}]}
+    write.state = JobState.NOT_STARTED
+    if runs.get(write.connection, write.workspace, write.name) is not None:
+        raise conflict(f"There is a run '{write.name}' in this workspace already; a job needs a name of its own.", "name")
+    runs.create(
+        write.connection,
+        write.workspace,
+        write.name,
+        experiment_name=properties["experimentName"],
+        name=properties["displayName"],
+        user=write.principal.name,
+        tags=_run_tags(properties),
+        status="SCHEDULED",
+        job=True,
+    )
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    """The properties as sent with status, services, the run's tags, and where outputs lie once they do."""
+    workspace = arm_id.workspace_of(resource.id)
+    status = job_status.read(resource.status)
+    properties: Json = dict(resource.properties)
+    run = runs.get(reading.connection, workspace, resource.name)
+    if run is not None:
+        found = runs.tags(reading.connection, workspace, [resource.name]).get(resource.name, {})
+        properties["tags"] = {k: v for k, v in found.items() if not k.startswith("mlflow.")}
+        properties["displayName"] = run.name
+    properties["status"] = status.state
+    properties["isArchived"] = resource.archived
+    properties["services"] = {**_user_services(properties), **services(reading, workspace, resource.name)}
+    properties["outputs"] = _outputs(properties.get("outputs") or {}, status)
+    return properties
+
+
+def services(reading: Reading, workspace: str, name: str) -> Json:
+    """The Tracking and Studio entries; the SDK appends `&tid=` to Studio's endpoint, so it holds a `?`."""
+    base = reading.services.base_url
+    blank: Json = {"port": None, "status": None, "errorMessage": None, "properties": None, "nodes": None}
+    return {
+        "Tracking": {"jobServiceType": "Tracking", "endpoint": f"{base}/mlflow/rest{workspace}", **blank},
+        "Studio": {
+            "jobServiceType": "Studio",
+            "endpoint": f"{reading.services.http_url}/runs/{name}?wsid={workspace}",
+            **blank,
+        },
+    }
+
+
+def remove(call: Call) -> None:
+    if call.resource.state not in job_status.TERMINAL:
+        raise conflict(
+            f"Job '{call.resource.name}' is {call.resource.state}: cancel it before deleting it.",
+            "status",
+            code="JobNotTerminal",
+        )
+    runs.delete(call.connection, arm_id.workspace_of(call.resource.id), call.resource.name)
+
+
+def cancel(call: Call) -> Answer:
+    """Ask for the end; the engine brings it about."""
+    if call.resource.state in job_status.TERMINAL:
+        return Answer(200)
+    spec = {**call.resource.spec, "desired": "Canceled"}
+    resources.update(call.connection, call.resource.with_(spec=spec), by=call.principal.name)
+    resources.record(call.connection, call.resource.id, "cancel", {"by": call.principal.id})
+    return Answer(202, None, tuple(job_status.TERMINAL))
+
+
+class ClientRuns:
+    """Runs that MLflow clients made, as jobs."""
+
+    def get(self, reading: Reading, id_: str) -> Json | None:
+        if "/jobs/" not in id_.lower():
+            return None
+        run = runs.get(reading.connection, arm_id.workspace_of(id_), arm_id.parse(id_).name)
+        return None if run is None or run.job else _as_job(reading, arm_id.workspace_of(id_), run)
+
+    def list(self, reading: Reading, parent: str, collection_type: str) -> list[Json]:
+        found = runs.list_clients_runs(reading.connection, parent, limit=200)
+        return [_as_job(reading, parent, run) for run in found]
+
+
+def change(write: Write, changes: Json) -> Json:
+    """The properties with what a client may still change, changed; also in the run. Used by run history's PATCH."""
+    existing = write.existing
+    assert existing is not None
+    properties: Json = {**existing.properties}
+    for name in _MUTABLE:
+        if changes.get(name) is not None:
+            properties[name] = changes[name]
+    for name in ("tags", "properties"):
+        if not isinstance(properties.get(name) or {}, dict):
+            raise validation(f"properties.{name} must be an object of texts.", f"properties.{name}")
+    if runs.get(write.connection, write.workspace, existing.name) is not None:
+        if changes.get("displayName"):
+            runs.rename(write.connection, write.workspace, existing.name, str(changes["displayName"]))
+        if changes.get("tags") is not None:
+            tags = runs.tags(write.connection, write.workspace, [existing.name]).get(existing.name, {})
+            kept = {k: v for k, v in tags.items() if k.startswith("mlflow.")}
+            runs.replace_tags(write.connection, write.workspace, existing.name, {**kept, **_texts(changes["tags"])})
+    write.archived = bool(properties.get("isArchived"))
+    return properties
+
+
+def _change(write: Write) -> None:
+    existing = write.existing
+    assert existing is not None
+    sent = write.properties
+    for name in ("command", "codeId", "jobType", "experimentName"):
+        if sent.get(name) is not None and sent[name] != existing.properties.get(name):
+            raise conflict(
+                f"There is a job '{existing.name}' already, and a submitted job's {name} cannot change. "
+                "Leave the name out to submit a new job.",
+                f"properties.{name}",
+                code="JobAlreadyExists",
+            )
+    properties = change(write, sent)
+    write.body = {**existing.spec, "properties": properties}
+
+
+def _run_tags(properties: Json) -> dict[str, str]:
+    tags = _texts(properties["tags"])
+    if properties.get("description"):
+        tags["mlflow.note.content"] = str(properties["description"])
+    return tags
+
+
+def _texts(tags: Any) -> dict[str, str]:
+    if not isinstance(tags, dict):
+        raise validation("properties.tags must be an object of texts.", "properties.tags")
+    return {str(k): "" if v is None else str(v) for k, v in tags.items()}
+
+
+def _user_services(properties: Json) -> Json:
+    return {name: value for name, value in (properties.get("services") or {}).items() if value is not None}
+
+
+def _outputs(declared: Json, status: job_status.JobStatus) -> Json:
+    shown: Json = {}
+    for name, output in declared.items():
+        shown[name] = dict(output) if isinstance(output, dict) else {"jobOutputType": "uri_folder"}
+        if name in status.outputs and status.terminal:
+            shown[name]["uri"] = status.outputs[name].uri
+    return shown
+
+
+def _as_job(reading: Reading, workspace: str, run: runs.Run) -> Json:
+    import datetime as dt
+
+    created = iso(dt.datetime.fromtimestamp(run.created_ms / 1000, dt.UTC))
+    tags = runs.tags(reading.connection, workspace, [run.run_id]).get(run.run_id, {})
+    return {
+        "id": f"{workspace}/jobs/{run.run_id}",
+        "name": run.run_id,
+        "type": _PREFIX,
+        "properties": {
+            "jobType": _BUILT,
+            "command": "",
+            "environmentId": "",
+            "displayName": run.name,
+            "experimentName": run.experiment_name,
+            "status": _RUN_STATES.get(run.status, run.status),
+            "tags": {k: v for k, v in tags.items() if not k.startswith("mlflow.")},
+            "properties": {"mlflow.source": "client"},
+            "inputs": {},
+            "outputs": {},
+            "isArchived": run.lifecycle != "active",
+            "services": services(reading, workspace, run.run_id),
+        },
+        "systemData": {
+            "createdAt": created,
+            "createdBy": run.user,
+            "createdByType": "User",
+            "lastModifiedAt": created,
+            "lastModifiedBy": run.user,
+            "lastModifiedByType": "User",
+        },
+    }
+
+
+TYPE = ResourceType(
+    collection="workspaces/jobs",
+    operations="Jobs",
+    verbs=frozenset({Verb.LIST, Verb.GET, Verb.PUT, Verb.DELETE}),
+    prepare=prepare,
+    view=view,
+    remove=remove,
+    virtual=ClientRuns(),
+    name_rule=names.JOB,
+    newest_first=True,
+    actions=(Action("cancel", cancel, "cancel", writes=True),),
+)

@@ -1,0 +1,35 @@
+"""Models: a version is what `ml_client.models` and MLflow's registry both see."""
+
+from __future__ import annotations
+
+from lazulite.core.errors import nearest, validation
+from lazulite.resources import assets
+from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
+from lazulite.store.resources import Json, Resource
+
+KINDS = ("custom_model", "mlflow_model", "triton_model")
+
+
+def prepare(write: Write) -> None:
+    properties = write.properties
+    if not isinstance(properties.get("modelUri") or (write.existing and write.existing.properties["modelUri"]), str):
+        raise validation("A model needs properties.modelUri, the address of its files.", "properties.modelUri")
+    kind = properties.get("modelType") or "custom_model"
+    if kind not in KINDS:
+        raise validation(f"modelType is '{kind}'.{nearest(str(kind), KINDS)}", "properties.modelType")
+    properties["modelType"] = kind
+    assets.prepare(write, ("modelUri", "modelType"), "Model")
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    properties = assets.view(reading, resource)
+    return {**properties, "flavors": properties.get("flavors") or {}, "stage": properties.get("stage")}
+
+
+TYPE = ResourceType(
+    collection="workspaces/models",
+    operations="ModelVersions",
+    shape=Shape.VERSIONED,
+    prepare=prepare,
+    view=view,
+)

@@ -1,0 +1,114 @@
+"""The files of runs and models, over whatever keeps the blobs of their workspace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from lazulite.core import arm_id
+from lazulite.server.accounts import StorageAccounts
+from lazulite.storage.naming import check_blob_name
+from lazulite.storage.store import Blob, BlobReader, BlobStore, ContainerMissing, ListQuery, Record
+from lazulite.store import resources
+from lazulite.store.artifacts import ARTIFACT_DATASTORE, Content, Entry, NoSuchArtifact
+from lazulite.store.database import Database
+
+_CONTAINER = ("containerName", "filesystem", "fileShareName")
+_CHUNK = 1024 * 1024
+_PAGE = 5000
+_SAS_HOURS = 12
+
+
+class Artifacts:
+    """Implements `store.artifacts.ArtifactStore`."""
+
+    def __init__(self, database: Database, accounts: StorageAccounts, store: BlobStore) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._store = store
+        self._places: dict[str, tuple[str, str]] = {}
+
+    async def list(
+        self, workspace_id: str, prefix: str, *, datastore: str = ARTIFACT_DATASTORE, recursive: bool = False
+    ) -> list[Entry]:
+        account, container = await self._place(workspace_id, datastore)
+        folder = prefix.strip("/")
+        found: list[Entry] = []
+        query = ListQuery(f"{folder}/" if folder else "", "", _PAGE, shallow=not recursive)
+        while True:
+            try:
+                page = await self._store.list(account, container, query)
+            except ContainerMissing:
+                return found
+            found += [_entry(entry) for entry in page.entries]
+            if not page.more:
+                return found
+            query = ListQuery(query.prefix, _name(page.entries[-1]), _PAGE, query.shallow)
+
+    async def read(
+        self,
+        workspace_id: str,
+        name: str,
+        *,
+        datastore: str = ARTIFACT_DATASTORE,
+        offset: int = 0,
+        length: int | None = None,
+    ) -> Content:
+        account, container = await self._place(workspace_id, datastore)
+        check_blob_name(name)
+        reader = await self._store.open(account, container, name)
+        if reader is None:
+            raise NoSuchArtifact(name)
+        end = reader.blob.size if length is None else min(reader.blob.size, offset + length)
+        return Content(reader.blob.size, _chunks(reader, offset, end))
+
+    async def write(self, workspace_id: str, name: str, chunks: AsyncIterator[bytes]) -> None:
+        account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
+        check_blob_name(name)
+        content = self._store.spool(account)
+        try:
+            async for chunk in chunks:
+                await content.write(chunk)
+            await content.finish()
+            await self._store.put(account, container, name, content, Record())
+        finally:
+            content.discard()
+
+    async def delete(self, workspace_id: str, name: str) -> None:
+        account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
+        if await self._store.stat(account, container, name) is None:
+            raise NoSuchArtifact(name)
+        await self._store.delete(account, container, name)
+
+    async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
+        account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
+        return self._accounts.sas_url(account, container, name, permissions, _SAS_HOURS)
+
+    async def _place(self, workspace_id: str, datastore: str) -> tuple[str, str]:
+        key = f"{arm_id.key(workspace_id)}/{datastore.lower()}"
+        if key not in self._places:
+            row = await self._database.read(lambda c: resources.get(c, f"{workspace_id}/datastores/{datastore}"))
+            if row is None:
+                raise NoSuchArtifact(datastore)
+            container = next(str(row.properties[n]) for n in _CONTAINER if row.properties.get(n))
+            self._places[key] = (str(row.properties["accountName"]), container)
+        return self._places[key]
+
+
+async def _chunks(reader: BlobReader, offset: int, end: int) -> AsyncIterator[bytes]:
+    try:
+        while offset < end:
+            piece = await reader.read(offset, min(_CHUNK, end - offset))
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+    finally:
+        reader.close()
+
+
+def _entry(entry: Blob | str) -> Entry:
+    return Entry(entry.rstrip("/"), None) if isinstance(entry, str) else Entry(entry.name, entry.size)
+
+
+def _name(entry: Blob | str) -> str:
+    return entry if isinstance(entry, str) else entry.name

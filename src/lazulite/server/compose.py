@@ -1,0 +1,239 @@
+"""The only file that knows every room: it makes each one and hands it what it needs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+import lazulite
+from lazulite.api import crud, identity, locations, lro, management, not_built, write
+from lazulite.api.context import ApiContext
+from lazulite.core.principal import Principal
+from lazulite.core.web import PUBLIC, JsonResponse, Route
+from lazulite.dataplane import assets, history
+from lazulite.dataplane import artifacts as history_artifacts
+from lazulite.dataplane.history import DataplaneContext
+from lazulite.engine.engine import Engine
+from lazulite.engine.settings import EngineSettings
+from lazulite.identity import roles
+from lazulite.identity.directory import Directory
+from lazulite.identity.tokens import TokenIssuer, load_key
+from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
+from lazulite.resources.declaration import Services
+
+from lazulite.server.accounts import StorageAccounts
+from lazulite.server.app import Application
+from lazulite.server.artifacts import Artifacts
+from lazulite.server.home import Keys
+from lazulite.server.isolation import Isolation, probe
+from lazulite.server.router import Router
+from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings
+from lazulite.storage import BlobGateway, BlobStore, FolderStore
+from lazulite.store import resources
+from lazulite.store.database import Database
+from lazulite.tracking import TrackingContext
+from lazulite.tracking import routes as tracking_routes
+from lazulite.vault.sealed import SealedSecrets
+
+DEFAULT_WORKSPACE = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}"
+    f"/providers/Microsoft.MachineLearningServices/workspaces/{WORKSPACE}"
+)
+_JOB_TOKEN_S = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A composed server: the ASGI application, and what must be started and closed around it."""
+
+    application: Application
+    engine: Engine
+    database: Database
+    isolation: Isolation
+
+    async def start(self) -> None:
+        await self.engine.start()
+
+    async def stop(self) -> None:
+        await self.engine.stop()
+        self.database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where clients reach the server."""
+
+    https_url: str
+    http_url: str
+    bundle: str
+
+
+async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platform:
+    """Make every room of the server for the ports it was given, and the first workspace where there is none."""
+    database = Database(settings.database)
+    secrets = SealedSecrets(keys.master)
+    store = _store(settings)
+    authority = addresses.https_url.split("://", 1)[1]
+    accounts = StorageAccounts(database, secrets, store, authority)
+    artifacts = Artifacts(database, accounts, store)
+    services = Services(addresses.https_url, addresses.http_url, settings.location, keys.tenant, secrets, accounts)
+    issuer = TokenIssuer(
+        load_key(settings.secrets_root / "signing_key.pem"), issuer=addresses.https_url, tenant=keys.tenant
+    )
+    directory = Directory(database)
+    context = ApiContext(database, services)
+    await _first_start(context, directory, keys)
+    await _ensure_containers(context)
+    isolation = await probe(settings)
+    engine = Engine(
+        database, settings=_engine_settings(settings, addresses, isolation), storage=accounts, tokens=_JobTokens(issuer)
+    )
+    storage = BlobGateway(
+        accounts, store, authorise_bearer=_Bearer(issuer, directory, database), authority=addresses.https_url
+    )
+    dataplane = DataplaneContext(database, services, artifacts)
+    routes = [
+        *identity.routes(context, issuer, directory),
+        *management.routes(context),
+        *lro.routes(context),
+        *locations.routes(context),
+        *(route for type_ in catalogue.ALL for route in crud.routes(context, type_)),
+        *not_built.routes(),
+        *history.routes(dataplane),
+        *assets.routes(dataplane),
+        *history_artifacts.routes(database, artifacts),
+        *tracking_routes(TrackingContext(database, artifacts, authority)),
+        _health(isolation, settings),
+    ]
+    hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
+    application = Application(Router(routes), storage, issuer, directory, hosts)
+    return Platform(application, engine, database, isolation)
+
+
+def _store(settings: Settings) -> BlobStore:
+    if not settings.storage_url:
+        return FolderStore(settings.storage_root)
+    from lazulite.storage.obstore_store import ObstoreStore
+
+    return ObstoreStore.from_url(settings.storage_url)
+
+
+async def _first_start(context: ApiContext, directory: Directory, keys: Keys) -> None:
+    """The user this home belongs to, and the workspace every example can count on."""
+    if directory.authenticate(keys.user) is None:
+        owner = Principal(keys.tenant, "local user", "User")
+        role = roles.named("Owner")
+        assert role is not None
+        await context.database.write(lambda c: directory.add(c, owner, keys.user, role, "/"))
+        directory.reload()
+    user = directory.authenticate(keys.user)
+    assert user is not None
+    if await context.database.read(lambda c: resources.get(c, DEFAULT_WORKSPACE)) is None:
+        group = DEFAULT_WORKSPACE.split("/providers/")[0]
+        await context.database.write(lambda c: management.ensure_group(c, group, context.services.location, user.name))
+        body = {"location": context.services.location, "properties": {"friendlyName": "Default workspace"}}
+        await write.put(context, workspaces.TYPE, DEFAULT_WORKSPACE, body, write.Origin(user))
+
+
+async def _ensure_containers(context: ApiContext) -> None:
+    """A server killed between making a workspace and its containers makes them at its next start."""
+
+    def read(connection: Connection) -> list[tuple[str, list[str], list[str]]]:
+        found = resources.under(connection, f"/subscriptions/{SUBSCRIPTION}", workspaces.TYPE.type)
+        return [
+            (row.properties["storageAccount"].rsplit("/", 1)[1], *storage_accounts.containers(row.properties["workspaceId"]))
+            for row in found
+        ]
+
+    for account, containers, shares in await context.database.read(read):
+        await context.services.storage.ensure(account, containers, shares)
+
+
+def _engine_settings(settings: Settings, addresses: Addresses, isolation: Isolation) -> EngineSettings:
+    return EngineSettings(
+        home=settings.home,
+        environments_root=settings.environments_root,
+        base_url=addresses.https_url,
+        http_url=addresses.http_url,
+        cloud=identity.CLOUD,
+        ca_bundle=addresses.bundle,
+        location=settings.location,
+        uv=_uv(),
+        isolation=isolation.kind,
+        hide=(str(settings.home),),
+        node_boot_seconds=settings.node_boot_seconds,
+        cores_of=lambda name: found.vcpus if (found := vm_sizes.find(name)) else 4,
+    )
+
+
+def _uv() -> str:
+    found = shutil.which("uv")
+    if found:
+        return found
+    import uv
+
+    return str(uv.find_uv_bin())
+
+
+class _JobTokens:
+    def __init__(self, issuer: TokenIssuer) -> None:
+        self._issuer = issuer
+
+    def job_token(self, workspace_id: str, run_id: str, principal_id: str) -> str:
+        job = Principal(principal_id, f"job {run_id}", "Job", run=run_id, workspace=workspace_id)
+        return self._issuer.issue(job, "https://ml.azure.com", lifetime_s=_JOB_TOKEN_S)[0]
+
+
+class _Bearer:
+    """Whether a token may do something in a container: by the right on the storage account's own id."""
+
+    def __init__(self, issuer: TokenIssuer, directory: Directory, database: Database) -> None:
+        self._issuer = issuer
+        self._directory = directory
+        self._database = database
+
+    def __call__(self, token: str, account: str, container: str, action: str) -> str | None:
+        from lazulite.core.errors import ApiError
+
+        try:
+            caller = self._issuer.verify(token)
+        except ApiError as error:
+            return error.message
+        verb = {"list": "read", "delete": "delete", "write": "write"}.get(action, "read")
+        permission = f"{storage_accounts.TYPE}/blobServices/containers/blobs/{verb}"
+        scopes = self._database.read_sync(lambda c: _workspaces_on(c, account))
+        if any(self._directory.allows(caller, permission, scope) for scope in scopes):
+            return None
+        return f"'{caller.name}' does not have '{permission}' on storage account '{account}'"
+
+
+def _workspaces_on(connection: Connection, account: str) -> list[str]:
+    """The ids whose rights decide about an account: its own, and those of the workspaces that stand on it."""
+    rows = [row for row in storage_accounts.all_accounts(connection) if row.name.lower() == account.lower()]
+    ids = [row.id for row in rows]
+    for row in rows:
+        group = row.id.split("/providers/")[0]
+        for workspace in resources.under(connection, group, workspaces.TYPE.type):
+            if workspace.properties["storageAccount"].lower() == row.key:
+                ids.append(workspace.id)
+    return ids
+
+
+def _health(isolation: Isolation, settings: Settings) -> Route:
+    async def health(_request: Request) -> Response:
+        return JsonResponse(
+            {
+                "status": "healthy",
+                "version": lazulite.__version__,
+                "isolation": {"kind": isolation.kind, "detail": isolation.detail},
+                "runtime": settings.runtime,
+                "storage": "folders" if not settings.storage_url else settings.storage_url.split("://")[0],
+                "database": settings.database.split(":", 1)[0].split("+")[0],
+            }
+        )
+
+    return Route("GET", "/healthz", PUBLIC, health, "Server.health")

@@ -1,0 +1,120 @@
+"""One server process: both ports on one event loop, from the lock on its home to the last write."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+import lazulite
+from lazulite.core.clock import now_iso
+from lazulite.server import home, tls
+from lazulite.server.compose import Addresses, compose
+from lazulite.server.settings import Settings
+
+log = logging.getLogger("lazulite.server")
+_SHUTDOWN_S = 5
+
+
+class PortTaken(Exception):
+    """A port is in use; the message names it and the way out."""
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises HomeInUse, PortTaken and SettingsError before anything is served."""
+    with home.locked(settings.home):
+        keys = home.prepare(settings)
+        certificates = tls.ensure(settings.tls_root, settings.public_host)
+        with contextlib.ExitStack() as stack:
+            secure = stack.enter_context(_listen(settings.host, settings.port))
+            plain = stack.enter_context(_listen("127.0.0.1", settings.http_port))
+            ports = secure.getsockname()[1], plain.getsockname()[1]
+            addresses = Addresses(
+                f"https://{settings.public_host}:{ports[0]}", f"http://localhost:{ports[1]}", str(certificates.bundle)
+            )
+            run = _run(settings, keys, addresses, certificates, secure, plain)
+            _loop(run)
+
+
+async def _run(
+    settings: Settings,
+    keys: home.Keys,
+    addresses: Addresses,
+    certificates: tls.Certificates,
+    secure: socket.socket,
+    plain: socket.socket,
+) -> None:
+    platform = await compose(settings, keys, addresses)
+    common = {
+        "app": platform.application,
+        "lifespan": "off",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_keep_alive": 75,
+        "timeout_graceful_shutdown": _SHUTDOWN_S,
+    }
+    pem = str(certificates.server)
+    servers = [
+        _Server(uvicorn.Config(**common, ssl_certfile=pem, ssl_keyfile=pem)),
+        _Server(uvicorn.Config(**common)),
+    ]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: [setattr(server, "should_exit", True) for server in servers])
+    note = {
+        "pid": os.getpid(),
+        "port": secure.getsockname()[1],
+        "http_port": plain.getsockname()[1],
+        "https_url": addresses.https_url,
+        "http_url": addresses.http_url,
+        "started": now_iso(),
+        "version": lazulite.__version__,
+        "isolation": {"kind": platform.isolation.kind, "detail": platform.isolation.detail},
+    }
+    await platform.start()
+    tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]
+    try:
+        while not all(server.started for server in servers) and not any(task.done() for task in tasks):
+            await asyncio.sleep(0.005)
+        with home.announced(settings.home, note):
+            log.info("ready at %s and %s", addresses.https_url, addresses.http_url)
+            await asyncio.gather(*tasks)
+    finally:
+        await platform.stop()
+
+
+class _Server(uvicorn.Server):
+    """Two servers share one loop, so neither may take the process's signals for itself."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"port {port} of {host} cannot be used ({error.strerror}); `--port 0 --http-port 0` picks free ones") from None
+    listener.listen(512)
+    return listener
+
+
+def _loop(main: object) -> None:
+    if sys.platform == "win32":
+        asyncio.run(main)  # type: ignore[arg-type]
+        return
+    import uvloop
+
+    uvloop.run(main)
