@@ -1,0 +1,152 @@
+"""Shared access signatures of Azure Storage: how they are minted, and the exact strings that are signed.
+
+Whoever verifies one builds the same strings from the query that arrived, so there is one truth of them.
+Nothing here reads a clock, a file or a setting.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+from collections.abc import Mapping
+from urllib.parse import quote
+
+#: The service version that what is minted here is signed for.
+VERSION = "2021-08-06"
+
+_ENCRYPTION_SCOPE_SINCE = "2020-12-06"
+_SNAPSHOT_SINCE = "2018-11-09"
+_DELEGATED_USER_SINCE = "2025-07-05"
+_SIGNED_REQUEST_SINCE = "2026-04-06"
+_RESPONSE_HEADERS = ("rscc", "rscd", "rsce", "rscl", "rsct")
+
+
+def container_sas(
+    account: str,
+    key: str,
+    container: str,
+    permissions: str,
+    expires: dt.datetime,
+    *,
+    start: dt.datetime | None = None,
+    protocol: str = "https",
+) -> str:
+    """The query string (no `?`) of a service SAS for a container and its blobs.
+
+    `key` is the account key in base64, `permissions` letters of `racwdxltmei` in that order.
+    """
+    return _service_sas(account, key, f"{container}", "c", permissions, expires, start, protocol)
+
+
+def blob_sas(
+    account: str,
+    key: str,
+    container: str,
+    blob: str,
+    permissions: str,
+    expires: dt.datetime,
+    *,
+    start: dt.datetime | None = None,
+    protocol: str = "https",
+) -> str:
+    """The query string (no `?`) of a service SAS for one blob. `blob` is the plain name, not percent-encoded."""
+    return _service_sas(account, key, f"{container}/{blob}", "b", permissions, expires, start, protocol)
+
+
+def account_sas(
+    account: str,
+    key: str,
+    services: str,
+    resource_types: str,
+    permissions: str,
+    expires: dt.datetime,
+    *,
+    start: dt.datetime | None = None,
+    protocol: str = "https",
+) -> str:
+    """The query string of an account SAS. `services` of `bqtf`, `resource_types` of `sco`."""
+    query = _base(permissions, expires, start, protocol) | {"ss": services, "srt": resource_types}
+    return _signed(query, key, account_string_to_sign(account, query))
+
+
+def sign(key: str, text: str) -> str:
+    """Base64 of HMAC-SHA256 of `text` under the base64 `key`."""
+    return base64.b64encode(hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)).decode()
+
+
+def account_string_to_sign(account: str, query: Mapping[str, str]) -> str:
+    """What the signature of an account SAS covers."""
+    fields = [account, *(query.get(name, "") for name in ("sp", "ss", "srt", "st", "se", "sip", "spr", "sv"))]
+    if query.get("sv", "") >= _ENCRYPTION_SCOPE_SINCE:
+        fields.append(query.get("ses", ""))
+    return "\n".join(fields) + "\n"
+
+
+def service_string_to_sign(canonical: str, query: Mapping[str, str], request: tuple[str, str] = ("", "")) -> str:
+    """What the signature of a service or user-delegation SAS covers.
+
+    `canonical` is `/blob/<account>/<container>[/<blob>]` (`/file/...` for shares). A query with `skoid` is a
+    user-delegation SAS; `request` then holds its signed headers and signed query parameters in their signed form.
+    """
+    version = query.get("sv", "")
+    fields = [query.get("sp", ""), query.get("st", ""), query.get("se", ""), canonical]
+    fields += _identity(version, query)
+    fields += [query.get("sip", ""), query.get("spr", ""), version]
+    if not canonical.startswith("/file/"):
+        if version >= _SNAPSHOT_SINCE:
+            fields += [query.get("sr", ""), query.get("snapshot", "")]
+        if version >= _ENCRYPTION_SCOPE_SINCE:
+            fields.append(query.get("ses", ""))
+        if "skoid" in query and version >= _SIGNED_REQUEST_SINCE:
+            fields += request
+    fields += [query.get(name, "") for name in _RESPONSE_HEADERS]
+    return "\n".join(fields)
+
+
+def delegation_key(key: str, fields: Mapping[str, str]) -> str:
+    """The user delegation key (base64) for its signed fields, derived from the account key: nothing is stored."""
+    names = ("skoid", "sktid", "skt", "ske", "sks", "skv", "skdutid")
+    return sign(key, "user-delegation-key\n" + "\n".join(fields.get(name, "") for name in names))
+
+
+def moment(value: dt.datetime) -> str:
+    """A time as SAS queries carry it: UTC, whole seconds, Z."""
+    return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _identity(version: str, query: Mapping[str, str]) -> list[str]:
+    if "skoid" not in query:
+        return [query.get("si", "")]
+    names = ["skoid", "sktid", "skt", "ske", "sks", "skv"]
+    if version >= "2020-02-10":
+        names += ["saoid", "suoid", "scid"]
+    if version >= _DELEGATED_USER_SINCE:
+        names += ["skdutid", "sduoid"]
+    return [query.get(name, "") for name in names]
+
+
+def _service_sas(
+    account: str,
+    key: str,
+    resource: str,
+    kind: str,
+    permissions: str,
+    expires: dt.datetime,
+    start: dt.datetime | None,
+    protocol: str,
+) -> str:
+    query = _base(permissions, expires, start, protocol) | {"sr": kind}
+    return _signed(query, key, service_string_to_sign(f"/blob/{account}/{resource}", query))
+
+
+def _base(permissions: str, expires: dt.datetime, start: dt.datetime | None, protocol: str) -> dict[str, str]:
+    query = {"sv": VERSION, "sp": permissions, "se": moment(expires), "spr": protocol}
+    if start is not None:
+        query["st"] = moment(start)
+    return query
+
+
+def _signed(query: dict[str, str], key: str, text: str) -> str:
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in (query | {"sig": sign(key, text)}).items())

@@ -1,0 +1,124 @@
+"""One storage request as it arrived."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from lazulite.storage.addressing import Address, address
+from lazulite.storage.errors import StorageError, invalid_header, invalid_query
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+#: Bodies that are documents (block lists, properties) and not content.
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+
+
+class Disconnected(Exception):
+    """The client went away before its body was complete."""
+
+
+class Request:
+    """`query` and `headers` have lower-case names and decoded values; `raw_path` is as the client sent it."""
+
+    __slots__ = ("_receive", "address", "client", "headers", "method", "query", "raw_path", "scheme")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.scheme: str = scope["scheme"]
+        self.headers = {name.decode("latin-1"): _text(value) for name, value in scope["headers"]}
+        self.raw_path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        self.query = parse_query(scope["query_string"].decode("latin-1"))
+        self.client: str = (scope.get("client") or ("",))[0]
+        self.address: Address = address(self.raw_path, self.headers.get("host", ""), self.query)
+
+    @property
+    def content_length(self) -> int | None:
+        """None for a chunked body. Raises StorageError for nonsense."""
+        text = self.headers.get("content-length")
+        if text is None:
+            return None if "transfer-encoding" in self.headers else 0
+        if not text.isdigit():
+            raise invalid_header("Content-Length", text, "it is not a number")
+        return int(text)
+
+    def header(self, name: str) -> str | None:
+        return self.headers.get(name) or None
+
+    def flag(self, name: str) -> bool:
+        return self.headers.get(name, "").lower() == "true"
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """A header that is a whole number, not negative."""
+        text = self.headers.get(name)
+        if not text:
+            return default
+        if not text.isdigit() or len(text) > 19:
+            raise invalid_header(name, text, "it is not a whole number")
+        return int(text)
+
+    def query_number(self, name: str, default: int, least: int, most: int) -> int:
+        text = self.query.get(name)
+        if not text:
+            return default
+        if not text.isdigit() or len(text) > 19:
+            raise invalid_query(name, text, "it is not a whole number")
+        if int(text) < least:
+            raise StorageError("OutOfRangeQueryParameterValue", f"The query parameter {name} is {text}, below {least}.")
+        return min(int(text), most)
+
+    async def stream(self, limit: int) -> AsyncIterator[bytes]:
+        """The body, piece by piece. Raises StorageError 413 beyond `limit` bytes, Disconnected."""
+        length = self.content_length
+        if length is not None and length > limit:
+            raise too_large(limit)
+        total = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            body = message.get("body", b"")
+            total += len(body)
+            if total > limit:
+                raise too_large(limit)
+            if body:
+                yield body
+            if not message.get("more_body", False):
+                return
+
+    async def document(self) -> bytes:
+        """A small body, whole."""
+        return b"".join([piece async for piece in self.stream(MAX_DOCUMENT_BYTES)])
+
+
+def too_large(limit: int) -> StorageError:
+    return StorageError(
+        "RequestBodyTooLarge",
+        f"The body is larger than the {limit} bytes that this operation takes; upload larger content in blocks.",
+    )
+
+
+def parse_query(text: str) -> dict[str, str]:
+    """Names in lower case, values decoded; of several with one name the first counts."""
+    query: dict[str, str] = {}
+    if text:
+        for pair in text.split("&"):
+            name, _, value = pair.partition("=")
+            if "%" in value or "+" in value:
+                value = unquote_plus(value)
+            if "%" in name:
+                name = unquote_plus(name)
+            query.setdefault(name.lower(), value)
+    return query
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

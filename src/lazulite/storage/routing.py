@@ -1,0 +1,162 @@
+"""Which operation a blob request asks for, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from lazulite.storage import blob_reads, blob_writes, block_writes, containers, copies, service
+from lazulite.storage.authorization import Need
+from lazulite.storage.errors import StorageError, not_built
+from lazulite.storage.exchange import Answer, Exchange
+from lazulite.storage.request import Request
+
+Handler = Callable[[Exchange], Awaitable[Answer]]
+
+_SERVICE = "Microsoft.Storage/storageAccounts/blobServices"
+_CONTAINERS = f"{_SERVICE}/containers"
+_BLOBS = f"{_CONTAINERS}/blobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    name: str
+    handler: Handler
+    need: Need
+
+
+def _of_service(name: str, handler: Handler, sas: str, action: str) -> Operation:
+    return Operation(name, handler, Need(sas, "s", action, container_sas=False))
+
+
+def _of_container(
+    name: str, handler: Handler, sas: str, action: str, *, container_sas: bool = False, kind: str = "c"
+) -> Operation:
+    return Operation(name, handler, Need(sas, kind, action, container_sas))
+
+
+def _of_blob(name: str, handler: Handler, sas: str, action: str) -> Operation:
+    return Operation(name, handler, Need(sas, "o", f"{_BLOBS}/{action}"))
+
+
+# (method, restype, comp)
+_SERVICE_OPERATIONS = {
+    ("GET", "", "list"): _of_service("List Containers", service.list_containers, "l", f"{_CONTAINERS}/read"),
+    ("GET", "service", "properties"): _of_service(
+        "Get Blob Service Properties", service.get_service_properties, "r", f"{_SERVICE}/read"
+    ),
+    ("PUT", "service", "properties"): _of_service(
+        "Set Blob Service Properties", service.set_service_properties, "w", f"{_SERVICE}/write"
+    ),
+    ("GET", "account", "properties"): Operation(
+        "Get Account Information",
+        service.get_account_information,
+        Need("rwdlacuptf", "s", f"{_CONTAINERS}/read", container_sas=False),
+    ),
+    ("POST", "service", "userdelegationkey"): _of_service(
+        "Get User Delegation Key",
+        service.get_user_delegation_key,
+        "r",
+        f"{_SERVICE}/generateUserDelegationKey/action",
+    ),
+}
+
+# (method, comp)
+_CONTAINER_OPERATIONS = {
+    ("PUT", ""): _of_container("Create Container", containers.create_container, "cw", f"{_CONTAINERS}/write"),
+    ("GET", ""): _of_container(
+        "Get Container Properties", containers.get_container, "rl", f"{_CONTAINERS}/read", container_sas=True
+    ),
+    ("DELETE", ""): _of_container("Delete Container", containers.delete_container, "d", f"{_CONTAINERS}/delete"),
+    ("GET", "metadata"): _of_container(
+        "Get Container Metadata", containers.get_container, "rl", f"{_CONTAINERS}/read", container_sas=True
+    ),
+    ("PUT", "metadata"): _of_container(
+        "Set Container Metadata", containers.set_container_metadata, "w", f"{_CONTAINERS}/write"
+    ),
+    ("GET", "acl"): _of_container("Get Container ACL", containers.get_acl, "r", f"{_CONTAINERS}/getAcl/action"),
+    ("PUT", "acl"): _of_container("Set Container ACL", containers.set_acl, "w", f"{_CONTAINERS}/setAcl/action"),
+    ("PUT", "lease"): _of_container("Lease Container", containers.lease_container, "w", f"{_CONTAINERS}/lease/action"),
+    ("GET", "list"): _of_container("List Blobs", containers.list_blobs, "l", f"{_BLOBS}/read", container_sas=True),
+}
+
+_BLOB_OPERATIONS = {
+    ("GET", ""): _of_blob("Get Blob", blob_reads.get_blob, "r", "read"),
+    ("HEAD", ""): _of_blob("Get Blob Properties", blob_reads.get_properties, "r", "read"),
+    ("GET", "metadata"): _of_blob("Get Blob Metadata", blob_reads.get_metadata, "r", "read"),
+    ("HEAD", "metadata"): _of_blob("Get Blob Metadata", blob_reads.get_metadata, "r", "read"),
+    ("GET", "tags"): _of_blob("Get Blob Tags", blob_reads.get_tags, "rt", "tags/read"),
+    ("GET", "blocklist"): _of_blob("Get Block List", block_writes.get_block_list, "r", "read"),
+    ("PUT", ""): _of_blob("Put Blob", blob_writes.put_blob, "wc", "write"),
+    ("PUT", "metadata"): _of_blob("Set Blob Metadata", blob_writes.set_metadata, "w", "write"),
+    ("PUT", "properties"): _of_blob("Set Blob Properties", blob_writes.set_properties, "w", "write"),
+    ("PUT", "tags"): _of_blob("Set Blob Tags", blob_writes.set_tags, "tw", "tags/write"),
+    ("PUT", "tier"): _of_blob("Set Blob Tier", blob_writes.set_tier, "w", "write"),
+    ("PUT", "lease"): _of_blob("Lease Blob", blob_writes.lease_blob, "w", "write"),
+    ("PUT", "block"): _of_blob("Put Block", block_writes.put_block, "wc", "write"),
+    ("PUT", "blocklist"): _of_blob("Put Block List", block_writes.put_block_list, "wc", "write"),
+    ("PUT", "appendblock"): _of_blob("Append Block", block_writes.append_block, "aw", "add/action"),
+    ("PUT", "seal"): _of_blob("Seal Append Blob", block_writes.seal, "aw", "write"),
+    ("PUT", "copy"): _of_blob("Abort Copy Blob", copies.abort_copy, "w", "write"),
+    ("DELETE", ""): _of_blob("Delete Blob", blob_writes.delete_blob, "d", "delete"),
+}
+
+_COPIES = {
+    "block": _of_blob("Put Block From URL", copies.put_block_from_url, "wc", "write"),
+    "appendblock": _of_blob("Append Block From URL", copies.append_block_from_url, "aw", "add/action"),
+    "blob": _of_blob("Put Blob From URL", copies.put_blob_from_url, "wc", "write"),
+    "": _of_blob("Copy Blob", copies.copy_blob, "wc", "write"),
+}
+
+#: Operations that Azure has and this does not: they say so by name.
+_NOT_BUILT = {
+    "page": "Put Page",
+    "pagelist": "Get Page Ranges",
+    "incrementalcopy": "Incremental Copy Blob",
+    "snapshot": "Snapshot Blob",
+    "undelete": "Undelete Blob",
+    "query": "Query Blob Contents",
+    "expiry": "Set Blob Expiry",
+    "immutabilitypolicies": "Set Blob Immutability Policy",
+    "legalhold": "Set Blob Legal Hold",
+    "batch": "Blob Batch",
+    "stats": "Get Blob Service Stats",
+    "blobs": "Find Blobs by Tags",
+    "rename": "Rename Container",
+}
+
+
+def route(request: Request) -> Operation:
+    """The blob operation that a request asks for. Raises StorageError 400, 405 or 501."""
+    query, where = request.query, request.address
+    comp, restype = query.get("comp", "").lower(), query.get("restype", "").lower()
+    method = request.method
+    found: Operation | None
+    if restype == "account" and comp == "properties" and method in ("GET", "HEAD"):
+        found = _SERVICE_OPERATIONS["GET", "account", "properties"]
+    elif where.blob:
+        found = _blob_operation(request, method, comp)
+    elif not where.container:
+        found = _SERVICE_OPERATIONS.get(("GET" if method == "HEAD" else method, restype, comp))
+    else:
+        if restype != "container" and not where.listed:
+            raise StorageError(
+                "InvalidQueryParameterValue" if restype else "MissingRequiredQueryParameter",
+                "An operation on a container needs the query parameter restype=container.",
+            )
+        found = _CONTAINER_OPERATIONS.get(("GET" if method == "HEAD" else method, comp))
+    if found is not None:
+        return found
+    if comp in _NOT_BUILT:
+        raise not_built(_NOT_BUILT[comp])
+    if comp:
+        raise StorageError(
+            "InvalidQueryParameterValue", f"There is no operation {method} with comp='{comp[:60]}' on this resource."
+        )
+    raise StorageError("UnsupportedHttpVerb", f"The resource does not support {method}.")
+
+
+def _blob_operation(request: Request, method: str, comp: str) -> Operation | None:
+    if method == "PUT" and "x-ms-copy-source" in request.headers and comp in _COPIES and comp != "blob":
+        return _COPIES["blob" if not comp and "x-ms-blob-type" in request.headers else comp]
+    return _BLOB_OPERATIONS.get((method, comp))

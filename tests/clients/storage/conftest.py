@@ -1,0 +1,76 @@
+"""A gateway behind uvicorn and TLS on a free port, for real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+import uvicorn
+
+from lazulite.storage import BlobGateway, FolderStore, StorageAccount
+
+ACCOUNT = "acct1"
+KEYS = (base64.b64encode(b"k" * 64).decode(), base64.b64encode(b"s" * 64).decode())
+
+
+class Accounts:
+    def get(self, name: str) -> StorageAccount | None:
+        return StorageAccount(name, KEYS) if name in (ACCOUNT, "acct2") else None
+
+
+@dataclass
+class Running:
+    port: int
+    ca: Path
+    root: Path
+    store: FolderStore
+
+    @property
+    def account_url(self) -> str:
+        """The address that the SDK builds on a laptop."""
+        return f"https://localhost:{self.port}/storage/v1/{ACCOUNT}/_.blob.core.windows.net"
+
+    @property
+    def plain_url(self) -> str:
+        return f"https://localhost:{self.port}/storage/v1/{ACCOUNT}"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("storage")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1", "acct1.blob.core.localhost")
+    ca = folder / "ca.pem"
+    authority.cert_pem.write_to_path(ca)
+    store = FolderStore(folder / "root")
+    config = uvicorn.Config(lambda: None, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    runner = uvicorn.Server(config)
+    sockets = [config.bind_socket()]
+    port = sockets[0].getsockname()[1]
+    config.load()
+    config.ssl = context
+    config.loaded_app = BlobGateway(Accounts(), store, authorise_bearer=_bearer, authority=f"https://localhost:{port}")
+    thread = threading.Thread(target=lambda: asyncio.run(runner.serve(sockets)), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not runner.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert runner.started
+    yield Running(port, ca, folder / "root", store)
+    runner.should_exit = True
+    thread.join(10)
+    store.close()
+
+
+def _bearer(token: str, account: str, container: str, action: str) -> str | None:
+    return None if token.endswith(".good") else "the token is not good"
