@@ -12,7 +12,7 @@ from lazulite.api import lro, paging, write
 from lazulite.api.context import ApiContext, document
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request
-from lazulite.core.web import JsonResponse, Route, json_body
+from lazulite.core.web import Handler, JsonResponse, Route, json_body
 from lazulite.resources import versions
 from lazulite.resources.declaration import Action, Call, Reading, ResourceType, Shape, Verb
 from lazulite.store import resources
@@ -67,14 +67,14 @@ class _Endpoint:
             yield self._route("DELETE", item, "delete", self.delete, "delete", container)
 
     def _route(
-        self, method: str, path: str, right: str, handler: object, operation: str, container: bool = False
+        self, method: str, path: str, right: str, handler: Handler, operation: str, container: bool = False
     ) -> Route:
         type_ = self._type
         permission = f"{type_.container_type if container else type_.type}/{right}"
         group = type_.operations
         if type_.shape is Shape.VERSIONED:
             group = group.removesuffix("Versions") + ("Containers" if container else "Versions")
-        return Route(method, path, permission, handler, f"{group}.{operation}")  # type: ignore[arg-type]
+        return Route(method, path, permission, handler, f"{group}.{operation}")
 
     async def list_items(self, request: Request) -> Response:
         versioned = self._type.shape is Shape.VERSIONED
@@ -160,7 +160,7 @@ class _Endpoint:
         found = await write.delete(self._context, self._type, _path_id(request), write.Origin.of(request))
         return Response(b"", 200 if found else 204)
 
-    def _action(self, action: Action) -> object:
+    def _action(self, action: Action) -> Handler:
         async def handler(request: Request) -> Response:
             body = await json_body(request, required=False)
             id_ = _path_id(request).rsplit("/", 1)[0]

@@ -38,7 +38,9 @@ def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> li
         Route("POST", _ADFS + "/oauth2/v2.0/token", PUBLIC, identity.client_credentials, "OpenId.token_v2"),
         Route("GET", "/lazulite/principals", f"{_ASSIGN}/read", identity.list_principals, "Principals.list"),
         Route("POST", "/lazulite/principals", f"{_ASSIGN}/write", identity.create_principal, "Principals.create"),
-        Route("DELETE", "/lazulite/principals/{id}", f"{_ASSIGN}/delete", identity.delete_principal, "Principals.delete"),
+        Route(
+            "DELETE", "/lazulite/principals/{id}", f"{_ASSIGN}/delete", identity.delete_principal, "Principals.delete"
+        ),
         Route("GET", "/lazulite/whoami", AUTHENTICATED, identity.whoami, "Principals.whoami"),
     ]
 
@@ -106,7 +108,7 @@ class _Identity:
             raise ApiError(
                 401,
                 "InvalidIdentityHeader",
-                "IDENTITY_HEADER is not the key of a user of this server. Set it again with `eval \"$(lazulite env)\"`.",
+                'IDENTITY_HEADER is not the key of a user of this server. Set it again with `eval "$(lazulite env)"`.',
                 target="X-IDENTITY-HEADER",
             )
         token, expires = self._issuer.issue(caller, resource, lifetime_s=_TOKEN_LIFETIME_S)
@@ -135,7 +137,7 @@ class _Identity:
                 "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET are not those of a service principal of this server; "
                 "`lazulite principal create NAME --role ROLE` makes one",
             )
-        audience = (form.get("resource") or (form.get("scope") or "https://management.azure.com").split()[0])
+        audience = form.get("resource") or (form.get("scope") or "https://management.azure.com").split()[0]
         audience = audience.removesuffix("/.default")
         token, _ = self._issuer.issue(caller, audience, lifetime_s=_TOKEN_LIFETIME_S)
         return JsonResponse(
@@ -168,7 +170,12 @@ class _Identity:
 
     async def list_principals(self, request: Request) -> Response:
         value = [
-            {"id": p.id, "name": p.name, "kind": p.kind, "roles": [{"role": a.role.name, "scope": a.scope} for a in held]}
+            {
+                "id": p.id,
+                "name": p.name,
+                "kind": p.kind,
+                "roles": [{"role": a.role.name, "scope": a.scope} for a in held],
+            }
             for p, held in self._directory.all()
         ]
         return JsonResponse({"value": value})
@@ -182,7 +189,9 @@ class _Identity:
             raise bad_request(f"scope '{scope}' is not '/' and not the id of anything on this server.", "scope")
         kind = "User" if body.get("kind") == "User" else "ServicePrincipal"
         made, secret = await self._directory.create(name, str(role), scope, kind=kind)
-        return JsonResponse({"id": made.id, "name": made.name, "kind": made.kind, "secret": secret, "tenant": "adfs"}, 201)
+        return JsonResponse(
+            {"id": made.id, "name": made.name, "kind": made.kind, "secret": secret, "tenant": "adfs"}, 201
+        )
 
     async def delete_principal(self, request: Request) -> Response:
         await self._directory.remove(request.path_params["id"])

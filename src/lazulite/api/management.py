@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lazulite.api import write
 from lazulite.api.context import ApiContext, document, system_data
 from lazulite.api.crud import canonical
-from lazulite.core.arm_id import PROVIDER, key
+from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
@@ -190,10 +190,6 @@ class _Management:
         id_ = canonical(request.scope["path"])
 
         def transaction(connection: Connection) -> int:
-            for row in resources.under(connection, id_.split("/providers/")[0], workspaces.TYPE.type):
-                used = [p for p in ("storageAccount", "keyVault", "applicationInsights") if key(row.properties[p]) == key(id_)]
-                if used:
-                    raise ApiError(409, "ResourceInUse", f"Workspace '{row.name}' stands on it.", target=row.name)
             self._context.services.secrets.delete(connection, id_)
             return resources.delete(connection, id_)
 

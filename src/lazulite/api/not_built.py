@@ -45,7 +45,11 @@ _CHILDREN: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
 _ACTIONS = (
     ("GET", WORKSPACE + "/features", "WorkspaceFeatures.list"),
     ("GET", WORKSPACE + "/privateLinkResources", "PrivateLinkResources.list"),
-    ("GET", WORKSPACE + "/outboundNetworkDependenciesEndpoints", "Workspaces.list_outbound_network_dependencies_endpoints"),
+    (
+        "GET",
+        WORKSPACE + "/outboundNetworkDependenciesEndpoints",
+        "Workspaces.list_outbound_network_dependencies_endpoints",
+    ),
     ("POST", WORKSPACE + "/provisionManagedNetwork", "ManagedNetworkProvisions.provision_managed_network"),
     ("POST", WORKSPACE + "/prepareNotebook", "Workspaces.prepare_notebook"),
     ("POST", WORKSPACE + "/listNotebookKeys", "Workspaces.list_notebook_keys"),
@@ -98,7 +102,9 @@ def _registries() -> list[Route]:
         )
         for method, right, verb in _VERBS:
             container, version = f"{path}/{{name}}", f"{path}/{{name}}/versions/{{version}}"
-            result.append(_route(method, container, f"{permission}/{asset}/{right}", group.format(f"Containers.{verb}")))
+            result.append(
+                _route(method, container, f"{permission}/{asset}/{right}", group.format(f"Containers.{verb}"))
+            )
             result.append(_route(method, version, f"{permission}/{asset}/{right}", group.format(f"Versions.{verb}")))
         result.append(
             _route(

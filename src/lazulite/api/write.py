@@ -137,9 +137,7 @@ def require_parent(connection: Connection, parent: str) -> None:
     known: list[str] = []
     if collection.lower() == "workspaces":
         known = [r.name for r in resources.under(connection, group.split("/resource")[0], _WORKSPACES)]
-    raise not_found(
-        f"The Resource '{collection}/{name}' was not found under '{group}'.{nearest(name, known)}", name
-    )
+    raise not_found(f"The Resource '{collection}/{name}' was not found under '{group}'.{nearest(name, known)}", name)
 
 
 _WORKSPACES = "microsoft.machinelearningservices/workspaces"
@@ -157,9 +155,7 @@ def _store(
     if not isinstance(body.get("properties", {}), dict):
         raise bad_request("properties must be a JSON object.", "properties")
     caller = origin.principal
-    write = Write(
-        connection, context.services, caller, origin.query, existing.id if existing else id_, body, existing
-    )
+    write = Write(connection, context.services, caller, origin.query, existing.id if existing else id_, body, existing)
     if existing is None:
         type_.name_rule.check(write.name)
         _ensure_parent(connection, type_, id_, caller.name)

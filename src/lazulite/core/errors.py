@@ -68,9 +68,10 @@ def not_implemented(operation: str) -> ApiError:
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean 'x' or 'y'?` for the names closest to `name`, or a list of what there is, or nothing."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    spelled = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.5)
     if close:
-        return " Did you mean " + " or ".join(f"'{n}'" for n in close) + "?"
+        return " Did you mean " + " or ".join(f"'{spelled[n]}'" for n in close) + "?"
     if names:
         more = ", ..." if len(names) > 8 else ""
         return " There is: " + ", ".join(f"'{n}'" for n in names[:8]) + more + "."

@@ -62,7 +62,5 @@ TYPE = ResourceType(
     prepare=prepare,
     view=assets.view,
     select=by_hash,
-    actions=(
-        Action("startPendingUpload", start_pending_upload, "create_or_get_start_pending_upload", absent=True),
-    ),
+    actions=(Action("startPendingUpload", start_pending_upload, "create_or_get_start_pending_upload", absent=True),),
 )

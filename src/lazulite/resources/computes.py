@@ -11,7 +11,15 @@ from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
 CLUSTER, INSTANCE = "AmlCompute", "ComputeInstance"
-ATTACHED = ("Kubernetes", "VirtualMachine", "SynapseSpark", "HDInsight", "Databricks", "DataFactory", "DataLakeAnalytics")
+ATTACHED = (
+    "Kubernetes",
+    "VirtualMachine",
+    "SynapseSpark",
+    "HDInsight",
+    "Databricks",
+    "DataFactory",
+    "DataLakeAnalytics",
+)
 KINDS = (CLUSTER, INSTANCE, *ATTACHED)
 _SECRET_FIELDS = ("administratorAccount", "databricksAccessToken")
 _DEFAULT_IDLE = "PT120S"
@@ -218,7 +226,9 @@ def _turn(call: Call, desired: str, settled: tuple[str, ...]) -> Answer:
     moving = "Starting" if desired == "Started" else "Stopping"
     state = call.resource.state if call.resource.state in settled else moving
     status = {**call.resource.status, "state": state}
-    resources.update(call.connection, call.resource.with_(spec=spec, state=state, status=status), by=call.principal.name)
+    resources.update(
+        call.connection, call.resource.with_(spec=spec, state=state, status=status), by=call.principal.name
+    )
     return Answer(202, None, settled)
 
 

@@ -18,7 +18,7 @@ def prepare(write: Write) -> None:
     properties = write.properties
     if write.existing is None:
         _check(properties)
-        if catalogue.is_curated_name(write.id.rsplit("/", 3)[1]):
+        if write.id.rsplit("/", 3)[1].lower().startswith("azureml-"):
             raise validation(
                 "Names that begin with 'AzureML-' belong to the curated environments. Choose another name.", "name"
             )
@@ -50,8 +50,8 @@ class Curated:
         if parts.types[-1].lower() == "versions":
             version = parts.names[-1]
             wanted = None if version.lower() in ("latest", "azureml_default") else version
-            found = catalogue.lookup(parts.names[-2], version=wanted)
-            return _version(workspace, found, found.version if wanted is None else version) if found else None
+            found = catalogue.lookup(parts.names[-2], wanted)
+            return _version(workspace, found) if found else None
         found = catalogue.lookup(parts.name)
         return _container(workspace, found) if found else None
 
@@ -59,7 +59,7 @@ class Curated:
         workspace = arm_id.workspace_of(parent)
         if collection_type.lower().endswith("/versions"):
             found = catalogue.lookup(arm_id.parse(parent).name)
-            return [_version(workspace, found, found.version)] if found else []
+            return [_version(workspace, found)] if found else []
         return [_container(workspace, found) for found in catalogue.all()]
 
 
@@ -73,14 +73,15 @@ def _container(workspace: str, found: CuratedEnvironment) -> Json:
             "tags": dict(found.tags),
             "properties": {},
             "isArchived": False,
-            "latestVersion": found.version,
-            "nextVersion": str(int(found.version) + 1) if found.version.isdigit() else None,
+            "latestVersion": found.latest,
+            "nextVersion": str(int(found.latest) + 1),
         },
         "systemData": _SYSTEM,
     }
 
 
-def _version(workspace: str, found: CuratedEnvironment, version: str) -> Json:
+def _version(workspace: str, found: CuratedEnvironment) -> Json:
+    version = found.latest
     return {
         "id": f"{workspace}/environments/{found.name}/versions/{version}",
         "name": version,

@@ -8,6 +8,7 @@ from typing import Any
 
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import nearest, validation
+from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.resources import places, references
 from lazulite.resources.declaration import Write
 from lazulite.store.resources import Json, Resource
@@ -45,8 +46,9 @@ def check_command_job(write: Write) -> Json:
     return {"environment": _pinned(found), "code": pinned_code, "compute": _compute(write)}
 
 
-def _pinned(environment: Any) -> str:
-    return environment.id if isinstance(environment, Resource) else environment.reference
+def _pinned(environment: Resource | CuratedEnvironment) -> str:
+    """What the engine resolves again: an ARM id, or the curated name with its version."""
+    return environment.id if isinstance(environment, Resource) else f"azureml:{environment.name}:{environment.latest}"
 
 
 def _compute(write: Write) -> str | None:

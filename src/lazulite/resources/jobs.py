@@ -52,7 +52,9 @@ def prepare(write: Write) -> None:
     write.status = {"state": JobState.NOT_STARTED, "states": [{"state": JobState.NOT_STARTED, "at": iso(utc_now())}]}
     write.state = JobState.NOT_STARTED
     if runs.get(write.connection, write.workspace, write.name) is not None:
-        raise conflict(f"There is a run '{write.name}' in this workspace already; a job needs a name of its own.", "name")
+        raise conflict(
+            f"There is a run '{write.name}' in this workspace already; a job needs a name of its own.", "name"
+        )
     runs.create(
         write.connection,
         write.workspace,

@@ -50,7 +50,10 @@ def provision(write: Write, workspace_guid: str) -> dict[str, str]:
 
 def containers(workspace_guid: str) -> tuple[list[str], list[str]]:
     """The containers and file shares of a workspace's default datastores."""
-    return [f"azureml-blobstore-{workspace_guid}", "azureml"], [f"azureml-filestore-{workspace_guid}", f"code-{workspace_guid}"]
+    return [f"azureml-blobstore-{workspace_guid}", "azureml"], [
+        f"azureml-filestore-{workspace_guid}",
+        f"code-{workspace_guid}",
+    ]
 
 
 def keys(connection: Connection, secrets: SealedSecrets, account_id: str) -> tuple[str, str] | None:

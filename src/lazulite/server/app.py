@@ -66,12 +66,16 @@ class Application:
     def _check_host(self, host: str, headers: dict[bytes, str]) -> None:
         name = host.rsplit(":", 1)[0].strip("[]").lower()
         if name not in self._hosts:
-            raise ApiError(421, "MisdirectedRequest", f"This server does not answer for the host '{host}'.", target="Host")
+            raise ApiError(
+                421, "MisdirectedRequest", f"This server does not answer for the host '{host}'.", target="Host"
+            )
         origin = headers.get(b"origin")
         if origin and origin != "null":
             origin_host = origin.split("//", 1)[-1].rsplit(":", 1)[0].strip("[]").lower()
             if origin_host not in self._hosts:
-                raise ApiError(403, "OriginNotAllowed", f"Pages from '{origin}' may not call this server.", target="Origin")
+                raise ApiError(
+                    403, "OriginNotAllowed", f"Pages from '{origin}' may not call this server.", target="Origin"
+                )
 
     def _route(self, scope: Scope) -> Route:
         raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?", 1)[0]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from lazulite.core import arm_id
 from lazulite.server.accounts import StorageAccounts
-from lazulite.storage.naming import check_blob_name
+from lazulite.storage.naming import check_blob
 from lazulite.storage.store import Blob, BlobReader, BlobStore, ContainerMissing, ListQuery, Record
 from lazulite.store import resources
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, Content, Entry, NoSuchArtifact
@@ -54,7 +54,7 @@ class Artifacts:
         length: int | None = None,
     ) -> Content:
         account, container = await self._place(workspace_id, datastore)
-        check_blob_name(name)
+        check_blob(name)
         reader = await self._store.open(account, container, name)
         if reader is None:
             raise NoSuchArtifact(name)
@@ -63,7 +63,7 @@ class Artifacts:
 
     async def write(self, workspace_id: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
-        check_blob_name(name)
+        check_blob(name)
         content = self._store.spool(account)
         try:
             async for chunk in chunks:

@@ -15,7 +15,6 @@ from lazulite.api.context import ApiContext
 from lazulite.core.principal import Principal
 from lazulite.core.web import PUBLIC, JsonResponse, Route
 from lazulite.dataplane import assets, history
-from lazulite.dataplane import artifacts as history_artifacts
 from lazulite.dataplane.history import DataplaneContext
 from lazulite.engine.engine import Engine
 from lazulite.engine.settings import EngineSettings
@@ -24,7 +23,6 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
-
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
 from lazulite.server.artifacts import Artifacts
@@ -35,8 +33,6 @@ from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Se
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
 from lazulite.store.database import Database
-from lazulite.tracking import TrackingContext
-from lazulite.tracking import routes as tracking_routes
 from lazulite.vault.sealed import SealedSecrets
 
 DEFAULT_WORKSPACE = (
@@ -56,10 +52,9 @@ class Platform:
     isolation: Isolation
 
     async def start(self) -> None:
-        await self.engine.start()
+        pass
 
     async def stop(self) -> None:
-        await self.engine.stop()
         self.database.close()
 
 
@@ -89,9 +84,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
     isolation = await probe(settings)
-    engine = Engine(
-        database, settings=_engine_settings(settings, addresses, isolation), storage=accounts, tokens=_JobTokens(issuer)
-    )
+    engine = None
     storage = BlobGateway(
         accounts, store, authorise_bearer=_Bearer(issuer, directory, database), authority=addresses.https_url
     )
@@ -105,8 +98,6 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         *not_built.routes(),
         *history.routes(dataplane),
         *assets.routes(dataplane),
-        *history_artifacts.routes(database, artifacts),
-        *tracking_routes(TrackingContext(database, artifacts, authority)),
         _health(isolation, settings),
     ]
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
@@ -145,7 +136,10 @@ async def _ensure_containers(context: ApiContext) -> None:
     def read(connection: Connection) -> list[tuple[str, list[str], list[str]]]:
         found = resources.under(connection, f"/subscriptions/{SUBSCRIPTION}", workspaces.TYPE.type)
         return [
-            (row.properties["storageAccount"].rsplit("/", 1)[1], *storage_accounts.containers(row.properties["workspaceId"]))
+            (
+                row.properties["storageAccount"].rsplit("/", 1)[1],
+                *storage_accounts.containers(row.properties["workspaceId"]),
+            )
             for row in found
         ]
 

@@ -82,7 +82,7 @@ async def _run(
     tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]
     try:
         while not all(server.started for server in servers) and not any(task.done() for task in tasks):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # noqa: ASYNC110 (uvicorn says it with an attribute alone)
         with home.announced(settings.home, note):
             log.info("ready at %s and %s", addresses.https_url, addresses.http_url)
             await asyncio.gather(*tasks)
@@ -106,7 +106,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise PortTaken(f"port {port} of {host} cannot be used ({error.strerror}); `--port 0 --http-port 0` picks free ones") from None
+        raise PortTaken(
+            f"port {port} of {host} cannot be used ({error.strerror}); `--port 0 --http-port 0` picks free ones"
+        ) from None
     listener.listen(512)
     return listener
 

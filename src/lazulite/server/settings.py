@@ -75,7 +75,9 @@ def load(overrides: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     """Defaults, then `<home>/settings.toml`, then `LAZULITE_*` variables, then `overrides`. Raises SettingsError."""
     env = os.environ if environ is None else environ
     given = {k: v for k, v in overrides.items() if v is not None}
-    home = Path(given.pop("home", None) or env.get("LAZULITE_HOME") or Path.home() / ".lazulite").expanduser().absolute()
+    home = (
+        Path(given.pop("home", None) or env.get("LAZULITE_HOME") or Path.home() / ".lazulite").expanduser().absolute()
+    )
     values = _from_file(home / "settings.toml") | _from_environment(env) | given
     return _checked(replace(Settings(home=home), **{k: _typed(k, v) for k, v in values.items()}))
 

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, RunningServer
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+
+@pytest.fixture(scope="session")
+def environments_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store of built environments for all servers of a test run, so that each is built once."""
+    return tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of this test module's own; the clients of this process are pointed at it."""
+    running = RunningServer(tmp_path_factory.mktemp("server") / "home")
+    running.home.mkdir()
+    running.start()
+    running.activate()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def ml_client(server: RunningServer) -> MLClient:
+    """The unmodified SDK on the default workspace."""
+    warnings.filterwarnings("ignore")
+    from azure.ai.ml import MLClient
+    from azure.identity import DefaultAzureCredential
+
+    return MLClient(DefaultAzureCredential(), SUBSCRIPTION, GROUP, WORKSPACE)
