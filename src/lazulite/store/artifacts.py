@@ -8,6 +8,9 @@ from typing import Protocol
 
 #: The datastore that holds what runs wrote, one folder a run.
 ARTIFACT_DATASTORE = "workspaceartifactstore"
+#: Azure's names for where a run's files lie: `<origin>/<container>/<path>`.
+RUN_ORIGIN = "ExperimentRun"
+RUN_CONTAINER = "dcid."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +65,4 @@ class ArtifactStore(Protocol):
 
 def run_folder(run_id: str) -> str:
     """The folder of a run's files in the artifact datastore."""
-    return f"ExperimentRun/dcid.{run_id}"
+    return f"{RUN_ORIGIN}/{RUN_CONTAINER}{run_id}"

@@ -1,0 +1,152 @@
+"""What a handler gets: the request's fields, who calls, and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lazulite.core import web
+from lazulite.core.principal import Principal
+from lazulite.core.web import JsonResponse
+from lazulite.store import experiments as experiment_store
+from lazulite.store import runs as run_store
+from lazulite.store.artifacts import RUN_CONTAINER, RUN_ORIGIN, ArtifactStore, run_folder
+from lazulite.store.database import Database
+from lazulite.store.experiments import Experiment
+from lazulite.store.runs import Run
+from lazulite.tracking.errors import error, invalid, no_such_experiment, no_such_run
+from lazulite.tracking.fields import Fields
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingContext:
+    """What the room needs. `authority` is the host[:port] under which clients reach the server."""
+
+    database: Database
+    artifacts: ArtifactStore
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One of the two ways in. `plugin` says that the azureml-mlflow plugin calls, which has its own artifact URIs."""
+
+    prefix: str
+    plugin: bool
+
+
+@dataclass(frozen=True)
+class Call:
+    context: TrackingContext
+    surface: Surface
+    request: Request
+    fields: Fields
+
+    @cached_property
+    def workspace(self) -> str:
+        """The ARM id of the workspace the path names."""
+        return web.workspace_id(self.request)
+
+    @property
+    def principal(self) -> Principal:
+        return web.principal(self.request)
+
+    async def read(self, function: Callable[[Connection], T]) -> T:
+        return await self.context.database.read(function)
+
+    async def write(self, function: Callable[[Connection], T]) -> T:
+        return await self.context.database.write(function)
+
+    def run(self, c: Connection, run_id: str) -> Run:
+        """Raises ApiError 404."""
+        run = run_store.get(c, self.workspace, run_id)
+        if run is None:
+            raise no_such_run(run_id)
+        return run
+
+    def run_to_write(self, c: Connection, run_id: str, *, lifecycle: str | None = "active") -> Run:
+        """A run that the caller may change, in that lifecycle stage. Raises ApiError 404, 403 and 400."""
+        run = self.run(c, run_id)
+        self.check_reach(c, run)
+        if lifecycle is not None and run.lifecycle != lifecycle:
+            raise invalid(f"The run {run_id} must be in the '{lifecycle}' state.\nCurrent state is {run.lifecycle}.")
+        return run
+
+    def check_reach(self, c: Connection, run: Run) -> None:
+        """A job's token writes to that job's run, to its descendants and to runs made with it. Raises ApiError 403."""
+        own = self.principal.run
+        if own is not None and not run_store.is_within(c, self.workspace, run, own):
+            raise error(
+                "PERMISSION_DENIED",
+                f"The token of job '{own}' may write to that run and its children, and '{run.run_id}' is neither.",
+            )
+
+    def check_not_a_job(self, operation: str) -> None:
+        """Refuse what a job's token must not do. Raises ApiError 403."""
+        if self.principal.run is not None:
+            raise error("PERMISSION_DENIED", f"The token of job '{self.principal.run}' may not {operation}.")
+
+    def experiment(self, c: Connection, experiment_id: str, *, write: bool = False) -> Experiment:
+        """Raises ApiError 404."""
+        found = experiment_store.get(c, self.workspace, experiment_id, write=write)
+        if found is None:
+            raise no_such_experiment(experiment_id)
+        return found
+
+    def artifact_uri(self, experiment_id: str, folder: str) -> str:
+        """Where this client finds the files of a folder of the artifact container."""
+        origin, _, rest = folder.partition("/")
+        container, _, rest = rest.partition("/")
+        if origin != RUN_ORIGIN:
+            if self.surface.plugin:
+                return f"azureml://artifacts/{folder}"
+            return f"mlflow-artifacts:/{experiment_id}/models/{container}/artifacts"
+        path = f"{container.removeprefix(RUN_CONTAINER)}/artifacts" + (f"/{rest}" if rest else "")
+        if not self.surface.plugin:
+            return f"mlflow-artifacts:/{experiment_id}/{path}"
+        root = f"azureml://{self.context.authority}{self.surface.prefix}{self.workspace}"
+        return f"{root}/experiments/{experiment_id}/runs/{path}"
+
+    def run_artifact_uri(self, run: Run) -> str:
+        return run.artifact_uri or self.artifact_uri(run.experiment_id, run_folder(run.run_id))
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+def endpoint(context: TrackingContext, surface: Surface, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """The function of a route: reads the fields, calls `handler`, and writes what it returns as JSON."""
+
+    async def serve(request: Request) -> Response:
+        result = await handler(Call(context, surface, request, await _fields(request)))
+        return result if isinstance(result, Response) else JsonResponse(result or {})
+
+    return serve
+
+
+def raw(context: TrackingContext, surface: Surface, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """`endpoint` for handlers that read the body themselves."""
+
+    async def serve(request: Request) -> Response:
+        result = await handler(Call(context, surface, request, Fields({})))
+        return result if isinstance(result, Response) else JsonResponse(result or {})
+
+    return serve
+
+
+_REPEATED = frozenset({"experiment_ids", "run_ids", "order_by", "stages"})
+
+
+async def _fields(request: Request) -> Fields:
+    if request.method == "GET":
+        query = request.query_params
+        return Fields({name: query.getlist(name) if name in _REPEATED else query[name] for name in query})
+    return Fields({**request.path_params, **await web.json_body(request, required=False)})

@@ -1,0 +1,63 @@
+"""The search grammar on documents already in memory: the registry's, which are few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lazulite.tracking.documents import Json
+from lazulite.tracking.grammar import Comparison, Order, Value
+
+_ATTRIBUTES = {"timestamp": "last_updated_timestamp", "version_number": "version", "source_path": "source"}
+
+
+def matches(document: Json, comparisons: Sequence[Comparison]) -> bool:
+    return all(_matches(document, one) for one in comparisons)
+
+
+def ordered(documents: list[Json], orders: Sequence[Order]) -> list[Json]:
+    """By these keys; by name where none is given."""
+    found = sorted(documents, key=lambda document: str(document["name"]))
+    for order in reversed(orders):
+        found.sort(key=lambda document: _sortable(_value(document, order.kind, order.key)), reverse=not order.ascending)
+    return found
+
+
+def _matches(document: Json, one: Comparison) -> bool:
+    left = _value(document, one.kind, one.key)
+    if one.operator in ("IS NULL", "IS NOT NULL"):
+        return (left is None) == (one.operator == "IS NULL")
+    return left is not None and _compare(left, one.operator, one.value)
+
+
+def _value(document: Json, kind: str, key: str) -> Any:
+    if kind == "tag":
+        return next((tag["value"] for tag in document["tags"] if tag["key"] == key), None)
+    value = document.get(_ATTRIBUTES.get(key, key))
+    if key == "version_number":
+        return int(value) if value is not None and str(value).isdecimal() else None
+    return value
+
+
+def _compare(left: Any, operator: str, right: Value) -> bool:
+    if operator in ("IN", "NOT IN"):
+        assert isinstance(right, tuple)  # the grammar made it
+        return (left in right) == (operator == "IN")
+    if operator in ("LIKE", "ILIKE"):
+        pattern = "".join({"%": ".*", "_": "."}.get(ch, re.escape(ch)) for ch in str(right))
+        return re.fullmatch(pattern, left, re.IGNORECASE * (operator == "ILIKE") | re.DOTALL) is not None
+    return bool(
+        {
+            "=": left == right,
+            "!=": left != right,
+            ">": operator == ">" and left > right,
+            ">=": operator == ">=" and left >= right,
+            "<": operator == "<" and left < right,
+            "<=": operator == "<=" and left <= right,
+        }[operator]
+    )
+
+
+def _sortable(value: Any) -> tuple[bool, Any]:
+    return value is not None, value if value is not None else 0

@@ -1,0 +1,107 @@
+"""`metrics/get-history*`: every value of a metric, or enough of them for a chart."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from lazulite.store import run_data
+from lazulite.store import runs as run_store
+from lazulite.tracking.call import Call
+from lazulite.tracking.documents import Json, metric
+from lazulite.tracking.errors import invalid
+from lazulite.tracking.fields import missing
+
+MOST_BULK = 25_000
+MOST_RUNS = 100
+_After = tuple[int, int, float, bool]
+
+
+async def get_history(call: Call) -> Json:
+    """By step and time; all of it, unless `max_results` asks for pages."""
+    fields = call.fields
+    run_id, key = fields.run_id(), fields.text("metric_key")
+    limit, after = fields.maybe_integer("max_results"), _after(fields.maybe_text("page_token"))
+
+    def read(c: Connection) -> Json:
+        run = call.run(c, run_id)
+        found = run_data.history(c, run.number, key, after=after, limit=limit + 1 if limit else None)
+        document: Json = {"metrics": [metric(point) for point in (found[:limit] if limit else found)]}
+        if limit and len(found) > limit:
+            last = found[limit - 1]
+            is_nan = last.value != last.value
+            token = (last.step, last.timestamp, 0.0 if is_nan else last.value, is_nan)
+            document["next_page_token"] = base64.b64encode(msgspec.json.encode(token)).decode()
+        return document
+
+    return await call.read(read)
+
+
+async def get_history_bulk(call: Call) -> Json:
+    """The histories of one metric in several runs, for MLflow's web pages."""
+    run_ids = call.request.query_params.getlist("run_id")
+    key = call.fields.text("metric_key")
+    limit = min(call.fields.maybe_integer("max_results") or MOST_BULK, MOST_BULK)
+    _check_runs(run_ids, "run_id")
+
+    def read(c: Connection) -> Json:
+        found: list[Json] = []
+        for run in sorted(run_store.get_many(c, call.workspace, run_ids).values(), key=lambda r: r.run_id):
+            points = run_data.history(c, run.number, key, limit=limit - len(found))
+            found += [{**metric(point), "run_id": run.run_id} for point in points]
+        return {"metrics": found}
+
+    return await call.read(read)
+
+
+async def get_history_bulk_interval(call: Call) -> Json:
+    """About `max_results` values of each run at steps spread evenly, the first and the last among them."""
+    fields = call.fields
+    run_ids, key = fields.texts("run_ids"), fields.text("metric_key")
+    start, end = fields.maybe_integer("start_step"), fields.maybe_integer("end_step")
+    wanted = fields.maybe_integer("max_results") or 320
+    _check_runs(run_ids, "run_ids")
+    if (start is None) != (end is None):
+        raise invalid("If either start step or end step are specified, both must be specified.")
+    if start is not None and end is not None and start > end:
+        raise invalid(f"end_step must be greater than start_step. Found start_step={start} and end_step={end}.")
+    if not 1 <= wanted <= 2500:
+        raise invalid("max_results must be between 1 and 2500.")
+
+    def read(c: Connection) -> Json:
+        found: list[Json] = []
+        for run in run_store.get_many(c, call.workspace, run_ids).values():
+            bounds = run_data.steps_of(c, run.number, key, start, end)
+            if bounds is None:
+                continue
+            points = run_data.at_steps(c, run.number, key, _spread(*bounds, wanted), bounds[1])
+            found += [{**metric(point), "run_id": run.run_id} for point in points]
+        return {"metrics": found}
+
+    return await call.read(read)
+
+
+def _spread(first: int, last: int, count: int) -> list[int]:
+    width = last - first
+    if width < count:
+        return list(range(first, last + 1))
+    return [first + width * n // (count - 1) for n in range(count)] if count > 1 else [last]
+
+
+def _check_runs(run_ids: list[str], name: str) -> None:
+    if not run_ids:
+        raise missing(name)
+    if len(run_ids) > MOST_RUNS:
+        raise invalid(f"{name} must have at most {MOST_RUNS} entries, and has {len(run_ids)}.")
+
+
+def _after(token: str | None) -> _After | None:
+    if not token:
+        return None
+    try:
+        after: _After = msgspec.json.decode(base64.b64decode(token), type=_After)
+    except (ValueError, msgspec.MsgspecError):
+        raise invalid("Invalid page token, could not base64-decode") from None
+    return after

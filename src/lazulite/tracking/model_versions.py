@@ -1,0 +1,230 @@
+"""`model-versions/*`."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy.engine import Connection
+
+from lazulite.core.errors import ApiError
+from lazulite.model.asset_reference import datastore_uri
+from lazulite.store import logged_models, resources
+from lazulite.store import runs as run_store
+from lazulite.store.artifacts import ARTIFACT_DATASTORE, run_folder
+from lazulite.tracking import registry
+from lazulite.tracking.call import Call
+from lazulite.tracking.conditions import next_token, page_limits
+from lazulite.tracking.documents import Json
+from lazulite.tracking.errors import does_not_exist, invalid
+from lazulite.tracking.fields import MAX_MODEL_TAG_VALUE, check_length, check_name
+from lazulite.tracking.grammar import Grammar
+from lazulite.tracking.matching import matches, ordered
+from lazulite.tracking.registered_models import stage, tags_of
+
+MOST = 200_000
+VERSIONS = Grammar(
+    strings=frozenset({"name", "run_id", "source_path", "source", "version", "current_stage", "model_id"}),
+    numbers=frozenset({"version_number"}),
+    orderable=frozenset({"name", "version_number", "creation_timestamp", "last_updated_timestamp", "timestamp"}),
+)
+_RUN_ARTIFACT = re.compile(r"^(?:.*/experiments/[^/]+/runs/|[^/]+/)(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?$")
+
+
+async def create(call: Call) -> Json:
+    fields = call.fields
+    name, source = fields.text("name"), fields.text("source")
+    run_id, model_id = fields.maybe_text("run_id") or None, fields.maybe_text("model_id") or None
+    tags = tags_of(fields)
+    kept = {registry.SOURCE: source, registry.RUN_LINK: fields.maybe_text("run_link"), registry.MODEL_ID: model_id}
+
+    def write(c: Connection) -> Json:
+        model = registry.get(c, call, name)
+        run = run_store.get(c, call.workspace, run_id) if run_id else None
+        if model.container is None:
+            registry.write_container(c, call, model)
+        numbers = [int(v.name) for v in model.versions if v.name.isdecimal()]
+        version = str(max(numbers, default=0) + 1)
+        properties = {
+            "modelUri": _model_uri(c, call, source, model_id),
+            "modelType": "mlflow_model",
+            "jobName": run.run_id if run else run_id,
+            "tags": tags,
+            "properties": {key: value for key, value in kept.items() if value},
+            "description": fields.maybe_text("description"),
+            "stage": "None",
+            "flavors": {},
+            "isArchived": False,
+            "isAnonymous": False,
+        }
+        id_ = f"{registry.model_id(call, model.name)}/versions/{version}"
+        new = resources.new(id_, registry.VERSION, {"properties": properties})
+        stored = resources.insert(c, new, by=call.principal.name)
+        return _answer(call, model, stored)
+
+    return await call.write(write)
+
+
+async def get(call: Call) -> Json:
+    name, version = _named(call)
+    return await call.read(lambda c: _answer(call, *registry.get_version(c, call, name, version)))
+
+
+async def update(call: Call) -> Json:
+    name, version = _named(call)
+    description = call.fields.maybe_text("description") or ""
+
+    def write(c: Connection) -> Json:
+        model, found = registry.get_version(c, call, name, version)
+        return _answer(call, model, registry.write_version(c, call, found, description=description))
+
+    return await call.write(write)
+
+
+async def delete(call: Call) -> Json:
+    call.check_not_a_job("delete models")
+    name, version = _named(call)
+
+    def write(c: Connection) -> None:
+        model, found = registry.get_version(c, call, name, version)
+        kept = {alias: at for alias, at in model.aliases.items() if at != found.name}
+        if model.aliases != kept:
+            registry.write_aliases(c, call, model, kept)
+        resources.delete(c, found.id)
+
+    await call.write(write)
+    return {}
+
+
+async def transition_stage(call: Call) -> Json:
+    name, version = _named(call)
+    to = stage(call.fields.text("stage"))
+    archive = call.fields.values.get("archive_existing_versions") in (True, "true")
+    if archive and to not in ("Staging", "Production"):
+        raise invalid(
+            f"Model version transition cannot archive existing model versions because '{to}' is not an Active stage. "
+            "Valid stages are Staging, Production"
+        )
+
+    def write(c: Connection) -> Json:
+        model, found = registry.get_version(c, call, name, version)
+        for other in model.versions if archive else ():
+            if other.id != found.id and other.properties.get("stage") == to:
+                registry.write_version(c, call, other, stage="Archived")
+        return _answer(call, model, registry.write_version(c, call, found, stage=to))
+
+    return await call.write(write)
+
+
+async def search(call: Call) -> Json:
+    fields = call.fields
+    comparisons = VERSIONS.parse(fields.maybe_text("filter"))
+    orders = VERSIONS.parse_order(fields.texts("order_by"))
+    limit, offset = page_limits(
+        fields.maybe_integer("max_results"), fields.maybe_text("page_token"), default=10_000, most=MOST
+    )
+
+    def read(c: Connection) -> list[Json]:
+        named = [one.value for one in comparisons if (one.key, one.operator) == ("name", "=")]
+        models = [registry.find(c, call, str(named[0]))] if named else registry.all_models(c, call)
+        return [
+            document
+            for model in models
+            if model is not None
+            for version in reversed(model.versions)
+            if not version.archived
+            and matches(document := registry.version_document(call, model, version), comparisons)
+        ]
+
+    found = ordered(await call.read(read), orders)
+    document: Json = {"model_versions": found[offset : offset + limit]}
+    if len(found) > offset + limit:
+        document["next_page_token"] = next_token(offset + limit)
+    return document
+
+
+async def get_download_uri(call: Call) -> Json:
+    name, version = _named(call)
+
+    def read(c: Connection) -> Json:
+        return {"artifact_uri": registry.download_uri(call, *registry.get_version(c, call, name, version))}
+
+    return await call.read(read)
+
+
+async def set_tag(call: Call) -> Json:
+    key, value = check_name(call.fields.text("key")), call.fields.maybe_text("value") or ""
+    check_length("value", MAX_MODEL_TAG_VALUE, value)
+    return await _change_tag(call, key, value)
+
+
+async def delete_tag(call: Call) -> Json:
+    return await _change_tag(call, call.fields.text("key"), None)
+
+
+async def _change_tag(call: Call, key: str, value: str | None) -> Json:
+    name, version = _named(call)
+
+    def write(c: Connection) -> None:
+        _, found = registry.get_version(c, call, name, version)
+        tags = {k: v for k, v in (found.properties.get("tags") or {}).items() if k != key}
+        registry.write_version(c, call, found, tags=tags if value is None else {**tags, key: value})
+
+    await call.write(write)
+    return {}
+
+
+def _named(call: Call) -> tuple[str, str]:
+    return call.fields.text("name"), call.fields.text("version")
+
+
+def _answer(call: Call, model: registry.RegisteredModel, version: resources.Resource) -> Json:
+    return {"model_version": registry.version_document(call, model, version)}
+
+
+def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> str:
+    """The address Azure's clients know the files by. Raises ApiError where a client may not name that place."""
+    if match := re.fullmatch(r"models:/(m-[^/]+)/?", source):
+        model_id = match[1]
+    if model_id and source.startswith("models:/m-"):
+        model = logged_models.get(c, call.workspace, model_id)
+        if model is None:
+            raise does_not_exist(f"Logged model with ID '{model_id}' not found.")
+        return _in_artifacts(call, model.path)
+    if match := re.fullmatch(r"models:/([^/]+)/([^/]+)/?", source):
+        _, version = registry.get_version(c, call, match[1], match[2])
+        return str(version.properties["modelUri"])
+    parts = urlsplit(source)
+    path = unquote(parts.path).strip("/")
+    if ".." in path.split("/"):
+        raise _refused(source)
+    if parts.scheme == "mlflow-artifacts" or (parts.scheme == "azureml" and "/runs/" in path):
+        return _in_artifacts(call, _folder(c, call, path, source))
+    if not parts.scheme or parts.scheme == "file":
+        raise _refused(source)
+    return source
+
+
+def _folder(c: Connection, call: Call, path: str, source: str) -> str:
+    if match := re.fullmatch(r"models/([^/]+)/([^/]+)(?:/(.*))?", path):
+        _, version = registry.get_version(c, call, match[1], match[2])
+        datastore, folder = registry.place_of(version)
+        if datastore == ARTIFACT_DATASTORE:
+            return f"{folder}/{match[3]}" if match[3] else folder
+    if match := re.fullmatch(r"[^/]+/models/(m-[^/]+)/artifacts", path):
+        return f"LoggedModels/{match[1]}"
+    found = _RUN_ARTIFACT.match(path)
+    if found is None:
+        raise _refused(source)
+    return f"{run_folder(found['run'])}/{found['path'] or ''}".rstrip("/")
+
+
+def _in_artifacts(call: Call, folder: str) -> str:
+    return datastore_uri(call.workspace, ARTIFACT_DATASTORE, folder)
+
+
+def _refused(source: str) -> ApiError:
+    return invalid(
+        f"Invalid model version source: '{source}'. To use a model version, its files must lie in a run of this "
+        "workspace, in a datastore, or at another address that is not a path of the server's machine."
+    )

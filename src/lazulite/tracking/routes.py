@@ -1,0 +1,207 @@
+"""Every path of MLflow's REST API, who may call it and what answers."""
+
+from __future__ import annotations
+
+from starlette.responses import PlainTextResponse
+
+from lazulite.core import web
+from lazulite.core.errors import ApiError
+from lazulite.core.web import AUTHENTICATED, WORKSPACE, Route
+from lazulite.tracking import (
+    artifacts,
+    experiments,
+    logged_models,
+    logging,
+    metrics,
+    model_versions,
+    registered_models,
+    run_search,
+    runs,
+)
+from lazulite.tracking.call import Call, Handler, Surface, TrackingContext, endpoint, raw
+from lazulite.tracking.documents import Json
+from lazulite.tracking.errors import error, render
+
+_PREFIX = "Microsoft.MachineLearningServices/workspaces"
+EXPERIMENT_READ, EXPERIMENT_WRITE = f"{_PREFIX}/experiments/read", f"{_PREFIX}/experiments/write"
+EXPERIMENT_DELETE = f"{_PREFIX}/experiments/delete"
+RUN_READ, RUN_WRITE = f"{_PREFIX}/experiments/runs/read", f"{_PREFIX}/experiments/runs/write"
+MODEL_READ, MODEL_WRITE, MODEL_DELETE = (f"{_PREFIX}/models/{verb}" for verb in ("read", "write", "delete"))
+
+#: Vanilla clients, and the azureml-mlflow plugin, whose runs have artifact addresses of its own kind.
+SURFACES = (
+    Surface("/mlflow/rest", plugin=False),
+    Surface("/mlflow/v2.0", plugin=True),
+    Surface("/mlflow/v1.0", plugin=True),
+)
+#: The version of MLflow's server whose API this is: what clients choose their calls by.
+API_LEVEL = "3.0.0"
+_BODY_LIMIT = 16 * 1024 * 1024
+_UPLOAD_LIMIT = 1 << 46
+
+_Entry = tuple[str, str, str, Handler]
+
+
+async def server_info(_call: Call) -> Json:
+    return {
+        "store_type": "SqlStore",
+        "workspaces_enabled": False,
+        "trace_archival_enabled": False,
+        "multipart_uploads_enabled": False,
+        "multipart_downloads_enabled": False,
+    }
+
+
+async def version(_call: Call) -> PlainTextResponse:
+    return PlainTextResponse(API_LEVEL)
+
+
+async def health(_call: Call) -> PlainTextResponse:
+    return PlainTextResponse("OK")
+
+
+async def not_built(call: Call) -> Json:
+    raise _not_built(call)
+
+
+async def unknown(call: Call) -> Json:
+    path = call.request.url.path
+    raise error("ENDPOINT_NOT_FOUND", f"No endpoint of MLflow's REST API is at {call.request.method} {path}.")
+
+
+#: Below `api/2.0/mlflow/`.
+TABLE: tuple[_Entry, ...] = (
+    ("POST", "experiments/create", EXPERIMENT_WRITE, experiments.create),
+    ("GET", "experiments/get", EXPERIMENT_READ, experiments.get),
+    ("GET", "experiments/get-by-name", EXPERIMENT_READ, experiments.get_by_name),
+    ("GET", "experiments/list", EXPERIMENT_READ, experiments.search),
+    ("GET", "experiments/search", EXPERIMENT_READ, experiments.search),
+    ("POST", "experiments/search", EXPERIMENT_READ, experiments.search),
+    ("POST", "experiments/update", EXPERIMENT_WRITE, experiments.update),
+    ("POST", "experiments/delete", EXPERIMENT_DELETE, experiments.delete),
+    ("POST", "experiments/restore", EXPERIMENT_WRITE, experiments.restore),
+    ("POST", "experiments/set-experiment-tag", EXPERIMENT_WRITE, experiments.set_tag),
+    ("POST", "experiments/delete-experiment-tag", EXPERIMENT_WRITE, experiments.delete_tag),
+    ("POST", "experiments/search-datasets", EXPERIMENT_READ, experiments.search_datasets),
+    ("POST", "runs/create", RUN_WRITE, runs.create),
+    ("GET", "runs/get", RUN_READ, runs.get),
+    ("POST", "runs/update", RUN_WRITE, runs.update),
+    ("POST", "runs/delete", RUN_WRITE, runs.delete),
+    ("POST", "runs/restore", RUN_WRITE, runs.restore),
+    ("POST", "runs/search", RUN_READ, run_search.search),
+    ("POST", "runs/set-tag", RUN_WRITE, runs.set_tag),
+    ("POST", "runs/delete-tag", RUN_WRITE, runs.delete_tag),
+    ("POST", "runs/log-metric", RUN_WRITE, logging.log_metric),
+    ("POST", "runs/log-parameter", RUN_WRITE, logging.log_param),
+    ("POST", "runs/log-batch", RUN_WRITE, logging.log_batch),
+    ("POST", "runs/log-batch-async", RUN_WRITE, logging.log_batch),
+    ("POST", "runs/log-inputs", RUN_WRITE, logging.log_inputs),
+    ("POST", "runs/outputs", RUN_WRITE, logging.log_outputs),
+    ("POST", "runs/log-model", RUN_WRITE, logging.log_model),
+    ("GET", "metrics/get-history", RUN_READ, metrics.get_history),
+    ("GET", "metrics/get-history-bulk", RUN_READ, metrics.get_history_bulk),
+    ("GET", "metrics/get-history-bulk-interval", RUN_READ, metrics.get_history_bulk_interval),
+    ("GET", "artifacts/list", RUN_READ, artifacts.list_of_run),
+    ("POST", "logged-models", RUN_WRITE, logged_models.create),
+    ("POST", "logged-models/search", RUN_READ, logged_models.search),
+    ("GET", "logged-models/{model_id}", RUN_READ, logged_models.get),
+    ("PATCH", "logged-models/{model_id}", RUN_WRITE, logged_models.finish),
+    ("DELETE", "logged-models/{model_id}", RUN_WRITE, logged_models.delete),
+    ("PATCH", "logged-models/{model_id}/tags", RUN_WRITE, logged_models.set_tags),
+    ("DELETE", "logged-models/{model_id}/tags/{tag_key}", RUN_WRITE, logged_models.delete_tag),
+    ("POST", "logged-models/{model_id}/params", RUN_WRITE, logged_models.log_params),
+    ("GET", "logged-models/{model_id}/artifacts/directories", RUN_READ, artifacts.list_of_model),
+    ("POST", "registered-models/create", MODEL_WRITE, registered_models.create),
+    ("GET", "registered-models/get", MODEL_READ, registered_models.get),
+    ("PATCH", "registered-models/update", MODEL_WRITE, registered_models.update),
+    ("POST", "registered-models/rename", MODEL_WRITE, registered_models.rename),
+    ("DELETE", "registered-models/delete", MODEL_DELETE, registered_models.delete),
+    ("GET", "registered-models/search", MODEL_READ, registered_models.search),
+    ("GET", "registered-models/list", MODEL_READ, registered_models.search),
+    ("POST", "registered-models/get-latest-versions", MODEL_READ, registered_models.latest_versions),
+    ("GET", "registered-models/get-latest-versions", MODEL_READ, registered_models.latest_versions),
+    ("POST", "registered-models/set-tag", MODEL_WRITE, registered_models.set_tag),
+    ("DELETE", "registered-models/delete-tag", MODEL_WRITE, registered_models.delete_tag),
+    ("POST", "registered-models/alias", MODEL_WRITE, registered_models.set_alias),
+    ("GET", "registered-models/alias", MODEL_READ, registered_models.get_by_alias),
+    ("DELETE", "registered-models/alias", MODEL_WRITE, registered_models.delete_alias),
+    ("POST", "model-versions/create", MODEL_WRITE, model_versions.create),
+    ("GET", "model-versions/get", MODEL_READ, model_versions.get),
+    ("PATCH", "model-versions/update", MODEL_WRITE, model_versions.update),
+    ("DELETE", "model-versions/delete", MODEL_DELETE, model_versions.delete),
+    ("GET", "model-versions/search", MODEL_READ, model_versions.search),
+    ("GET", "model-versions/get-download-uri", MODEL_READ, model_versions.get_download_uri),
+    ("POST", "model-versions/transition-stage", MODEL_WRITE, model_versions.transition_stage),
+    ("POST", "model-versions/set-tag", MODEL_WRITE, model_versions.set_tag),
+    ("DELETE", "model-versions/delete-tag", MODEL_WRITE, model_versions.delete_tag),
+)
+#: What the newest clients know and this version does not do: the first words below `mlflow/`.
+NOT_BUILT = (
+    "artifacts/presigned-upload-url", "artifacts/presigned-download-url", "datasets", "gateway",
+    "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues", "scorers", "traces",
+    "unified-traces", "webhooks", "workspaces",
+)  # fmt: skip
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def routes(context: TrackingContext) -> list[Route]:
+    """MLflow's REST API for every workspace, under each of `SURFACES`."""
+    return [route for surface in SURFACES for route in _of_surface(context, surface)]
+
+
+def _of_surface(context: TrackingContext, surface: Surface) -> list[Route]:
+    root = f"{surface.prefix}{WORKSPACE}"
+    plain: tuple[_Entry, ...] = (
+        ("GET", "version", AUTHENTICATED, version),
+        ("GET", "health", AUTHENTICATED, health),
+        ("GET", "get-artifact", RUN_READ, artifacts.get_artifact),
+        ("POST", "v1/traces", RUN_WRITE, not_built),
+        *((method, "{rest:path}", AUTHENTICATED, unknown) for method in _METHODS),
+    )
+    found = [_route(method, root, path, permission, raw(context, surface, h)) for method, path, permission, h in plain]
+    for api in ("api",) if surface.plugin else ("api", "ajax-api"):
+        found += _of_api(context, surface, f"{root}/{api}")
+    return found
+
+
+def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route]:
+    service, nothing = f"{root}/2.0/mlflow", raw(context, surface, not_built)
+    found = [_route(method, service, path, may, endpoint(context, surface, h)) for method, path, may, h in TABLE]
+    newer = f"{root}/3.0/mlflow"
+    found.append(_route("GET", newer, "server-info", AUTHENTICATED, raw(context, surface, server_info)))
+    found += [
+        _route(method, level, f"{path}{tail}", RUN_READ, nothing)
+        for level in (service, newer)
+        for path in NOT_BUILT
+        for method in _METHODS
+        for tail in ("", "/{rest:path}")
+    ]
+    return found + _artifact_routes(context, surface, f"{root}/2.0/mlflow-artifacts")
+
+
+def _artifact_routes(context: TrackingContext, surface: Surface, root: str) -> list[Route]:
+    entries: tuple[_Entry, ...] = (
+        ("GET", "artifacts", RUN_READ, artifacts.list_proxied),
+        ("GET", "artifacts/{artifact_path:path}", RUN_READ, artifacts.download),
+        ("PUT", "artifacts/{artifact_path:path}", RUN_WRITE, artifacts.upload),
+        ("DELETE", "artifacts/{artifact_path:path}", RUN_WRITE, artifacts.delete),
+        ("POST", "mpu/create/{artifact_path:path}", RUN_WRITE, not_built),
+        ("POST", "mpu/complete/{artifact_path:path}", RUN_WRITE, not_built),
+        ("POST", "mpu/abort/{artifact_path:path}", RUN_WRITE, not_built),
+        ("GET", "presigned/{artifact_path:path}", RUN_READ, not_built),
+    )
+    return [
+        _route(method, root, path, may, raw(context, surface, h), _UPLOAD_LIMIT) for method, path, may, h in entries
+    ]
+
+
+def _route(method: str, root: str, path: str, permission: str, handler: web.Handler, limit: int = _BODY_LIMIT) -> Route:
+    return Route(method, f"{root}/{path}", permission, handler, f"MLflow.{path}", render, limit)
+
+
+def _not_built(call: Call) -> ApiError:
+    return error(
+        "NOT_IMPLEMENTED",
+        f"{call.request.method} {call.request.url.path} is not built in this version of Lazulite. "
+        "docs/coverage.md lists what is.",
+    )
