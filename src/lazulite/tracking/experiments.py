@@ -193,7 +193,7 @@ def _answer(c: Connection, call: Call, experiment: Experiment) -> Json:
 
 def _order(orders: list[Order]) -> list[Any]:
     keys = [_COLUMNS[o.key].asc() if o.ascending else _COLUMNS[o.key].desc() for o in orders]
-    return keys or [experiments.c.created_ms.desc(), experiments.c.number.desc()]
+    return keys or [experiments.c.is_default, experiments.c.created_ms.desc(), experiments.c.number.desc()]
 
 
 def _name(name: str) -> str:

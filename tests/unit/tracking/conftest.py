@@ -120,19 +120,19 @@ class Api:
         url = f"/mlflow/{self.surface}{self.workspace}/{api}{path}"
         return await self.http.request(method, url, headers={"Authorization": f"Bearer {self.token}"}, **more)
 
-    async def post(self, path: str, **body: Any) -> Any:
+    async def post(self, path: str, /, **body: Any) -> Any:
         return await self._ok("POST", path, json=body)
 
-    async def patch(self, path: str, **body: Any) -> Any:
+    async def patch(self, path: str, /, **body: Any) -> Any:
         return await self._ok("PATCH", path, json=body)
 
-    async def delete(self, path: str, **body: Any) -> Any:
+    async def delete(self, path: str, /, **body: Any) -> Any:
         return await self._ok("DELETE", path, json=body)
 
-    async def get(self, path: str, **query: Any) -> Any:
+    async def get(self, path: str, /, **query: Any) -> Any:
         return await self._ok("GET", path, params=query)
 
-    async def refused(self, method: str, path: str, **body: Any) -> tuple[int, str, str]:
+    async def refused(self, method: str, path: str, /, **body: Any) -> tuple[int, str, str]:
         """(status, error_code, message) of a request that must be refused."""
         more = {"params": body} if method == "GET" else {"json": body}
         response = await self.call(method, path, **more)

@@ -1,0 +1,63 @@
+"""Artifacts through the proxy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+PROXY = "api/2.0/mlflow-artifacts/"
+
+
+async def put(api: Any, path: str, data: bytes = b"x") -> int:
+    return int((await api.call("PUT", f"artifacts/{path}", api=PROXY, content=data)).status_code)
+
+
+async def test_a_runs_files_lie_in_its_folder(api: Any, artifacts: Any) -> None:
+    run_id = await api.a_run()
+    assert await put(api, f"0/{run_id}/artifacts/model/MLmodel", b"flavors") == 200
+    assert await put(api, f"0/{run_id}/artifacts/a%20b.txt", b"text") == 200
+    names = {name for _, store, name in artifacts.files if store == "workspaceartifactstore"}
+    assert names == {f"ExperimentRun/dcid.{run_id}/model/MLmodel", f"ExperimentRun/dcid.{run_id}/a b.txt"}
+    top = await api.get("artifacts/list", run_id=run_id)
+    assert top["files"] == [
+        {"path": "a b.txt", "is_dir": False, "file_size": 4},
+        {"path": "model", "is_dir": True},
+    ]
+    below = await api.get("artifacts/list", run_id=run_id, path="model")
+    assert below["files"] == [{"path": "model/MLmodel", "is_dir": False, "file_size": 7}]
+    got = await api.call("GET", f"artifacts/0/{run_id}/artifacts/model/MLmodel", api=PROXY)
+    assert (got.content, got.headers["content-length"]) == (b"flavors", "7")
+    page = await api.call("GET", "get-artifact", api="", params={"run_uuid": run_id, "path": "a b.txt"})
+    assert page.content == b"text"
+
+
+async def test_deleting_a_folder_takes_all_below(api: Any, artifacts: Any) -> None:
+    run_id = await api.a_run()
+    for name in ("m/a", "m/b/c", "other"):
+        await put(api, f"0/{run_id}/artifacts/{name}")
+    response = await api.call("DELETE", f"artifacts/0/{run_id}/artifacts/m", api=PROXY)
+    assert response.status_code == 200
+    assert {name.rsplit("/", 1)[1] for *_, name in artifacts.files} == {"other"}
+
+
+async def test_a_file_that_is_not_there_is_not_found(api: Any) -> None:
+    run_id = await api.a_run()
+    response = await api.call("GET", f"artifacts/0/{run_id}/artifacts/nope", api=PROXY)
+    assert (response.status_code, response.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert await put(api, "0/unknown/artifacts/x") == 404
+
+
+@pytest.mark.parametrize("path", ["..%2F..%2Fx", "a/..%2f..%2f..%2fx", "a//b", "a/%2e%2e/x", "a%5C..%5Cb", "%00"])
+async def test_paths_do_not_climb(api: Any, artifacts: Any, path: str) -> None:
+    run_id = await api.a_run()
+    assert await put(api, f"0/{run_id}/artifacts/{path}") == 400
+    assert not artifacts.files
+
+
+async def test_a_job_writes_only_its_own_files(api: Any) -> None:
+    own, other = await api.a_run(), await api.a_run()
+    job = api.as_job(own)
+    assert await put(job, f"0/{own}/artifacts/x") == 200
+    assert await put(job, f"0/{other}/artifacts/x") == 403
+    assert await put(job, "anywhere/else") == 403

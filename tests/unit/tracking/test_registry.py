@@ -1,0 +1,129 @@
+"""Registered models and versions: the model assets of the workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lazulite.store import resources
+from lazulite.store.database import Database
+from lazulite.tracking.registry import VERSION
+
+
+async def a_version(api: Any, name: str = "m", path: str = "model", **more: Any) -> dict[str, Any]:
+    run_id = await api.a_run()
+    source = f"mlflow-artifacts:/0/{run_id}/artifacts/{path}"
+    made = await api.post("model-versions/create", name=name, source=source, run_id=run_id, **more)
+    return dict(made["model_version"])
+
+
+async def test_a_version_is_a_model_asset(api: Any, database: Database) -> None:
+    await api.post("registered-models/create", name="m", description="d", tags=[{"key": "a", "value": "b"}])
+    version = await a_version(api, tags=[{"key": "t", "value": "1"}])
+    assert (version["version"], version["status"], version["current_stage"]) == ("1", "READY", "None")
+    stored = await database.read(lambda c: resources.get(c, f"{api.workspace}/models/m/versions/1"))
+    assert stored is not None
+    assert stored.properties["modelUri"] == (
+        "azureml://subscriptions/sub/resourcegroups/rg/workspaces/ws/datastores/workspaceartifactstore/paths/"
+        f"ExperimentRun/dcid.{version['run_id']}/model"
+    )
+    assert (stored.properties["modelType"], stored.properties["tags"]) == ("mlflow_model", {"t": "1"})
+    assert (await a_version(api))["version"] == "2"
+
+
+async def test_an_asset_is_a_version(api: Any, database: Database, artifacts: Any) -> None:
+    spec = {
+        "properties": {
+            "modelUri": "azureml://datastores/workspaceblobstore/paths/up/model",
+            "modelType": "mlflow_model",
+        }
+    }
+    new = resources.new(f"{api.workspace}/models/sdk/versions/7", VERSION, spec)
+    await database.write(lambda c: resources.insert(c, new, by="ada"))
+    artifacts.files[api.workspace.lower(), "workspaceblobstore", "up/model/MLmodel"] = b"flavors"
+    model = (await api.get("registered-models/get", name="sdk"))["registered_model"]
+    assert [v["version"] for v in model["latest_versions"]] == ["7"]
+    uri = (await api.get("model-versions/get-download-uri", name="sdk", version="7"))["artifact_uri"]
+    path = uri.removeprefix("mlflow-artifacts:/")
+    listed = (await api.call("GET", f"artifacts?path={path}", api="api/2.0/mlflow-artifacts/")).json()
+    assert listed == {"files": [{"path": "MLmodel", "is_dir": False, "file_size": 7}]}
+    got = await api.call("GET", f"artifacts/{path}/MLmodel", api="api/2.0/mlflow-artifacts/")
+    assert got.content == b"flavors"
+    put = await api.call("PUT", f"artifacts/{path}/MLmodel", api="api/2.0/mlflow-artifacts/", content=b"x")
+    assert artifacts.files[api.workspace.lower(), "workspaceblobstore", "up/model/MLmodel"] == b"flavors", put.text
+    assert (await api.post("registered-models/set-tag", name="sdk", key="k", value="v")) == {}
+    assert (await a_version(api, "sdk"))["version"] == "8"
+
+
+async def test_aliases_follow_their_versions(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    for _ in range(2):
+        await a_version(api)
+    await api.post("registered-models/alias", name="m", alias="champion", version="1")
+    found = (await api.get("registered-models/alias", name="m", alias="champion"))["model_version"]
+    assert (found["version"], found["aliases"]) == ("1", ["champion"])
+    await api.post("registered-models/alias", name="m", alias="champion", version="2")
+    model = (await api.get("registered-models/get", name="m"))["registered_model"]
+    assert model["aliases"] == [{"alias": "champion", "version": "2"}]
+    await api.delete("model-versions/delete", name="m", version="2")
+    assert (await api.get("registered-models/get", name="m"))["registered_model"]["aliases"] == []
+    assert (await api.refused("GET", "registered-models/alias", name="m", alias="champion"))[0] == 400
+
+
+async def test_stages_move(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    for _ in range(2):
+        await a_version(api)
+    await api.post("model-versions/transition-stage", name="m", version="1", stage="production")
+    body = {"name": "m", "version": "2", "stage": "Production", "archive_existing_versions": True}
+    await api.post("model-versions/transition-stage", **body)
+    latest = await api.post("registered-models/get-latest-versions", name="m")
+    assert {v["current_stage"]: v["version"] for v in latest["model_versions"]} == {"Production": "2", "Archived": "1"}
+    assert (await api.refused("POST", "model-versions/transition-stage", name="m", version="1", stage="Prod"))[0] == 400
+
+
+async def test_search_and_rename(api: Any) -> None:
+    for name in ("a", "b"):
+        await api.post("registered-models/create", name=name, tags=[{"key": "t", "value": name}])
+    version = await a_version(api, "a")
+    await api.post("registered-models/rename", name="a", new_name="c")
+    found = await api.get("registered-models/search", filter="name LIKE '%c%'")
+    assert [m["name"] for m in found["registered_models"]] == ["c"]
+    found = await api.get("registered-models/search", filter="tags.t = 'b'")
+    assert [m["name"] for m in found["registered_models"]] == ["b"]
+    for filter_ in ("name = 'c'", f"run_id = '{version['run_id']}'", "name = 'c' and version_number >= 1"):
+        found = await api.get("model-versions/search", filter=filter_)
+        assert [(v["name"], v["version"]) for v in found["model_versions"]] == [("c", "1")]
+    assert (await api.refused("GET", "registered-models/get", name="a"))[1] == "RESOURCE_DOES_NOT_EXIST"
+
+
+async def test_versions_change_and_go(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    await a_version(api)
+    await api.patch("model-versions/update", name="m", version="1", description="better")
+    await api.post("model-versions/set-tag", name="m", version="1", key="a", value="b")
+    got = (await api.get("model-versions/get", name="m", version="1"))["model_version"]
+    assert (got["description"], got["tags"]) == ("better", [{"key": "a", "value": "b"}])
+    await api.delete("registered-models/delete", name="m")
+    assert (await api.refused("GET", "model-versions/get", name="m", version="1"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "source", ["/etc", "file:///etc", "mlflow-artifacts:/0/r/artifacts/../../x", "mlflow-artifacts:/x", "x"]
+)
+async def test_a_source_that_is_a_path_of_the_machine_is_refused(api: Any, source: str) -> None:
+    await api.post("registered-models/create", name="m")
+    status, code, said = await api.refused("POST", "model-versions/create", name="m", source=source)
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
+    assert "Invalid model version source" in said
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", " ", "x" * 256])
+async def test_names_that_cannot_be_assets_are_refused(api: Any, name: str) -> None:
+    assert (await api.refused("POST", "registered-models/create", name=name))[:2] == (400, "INVALID_PARAMETER_VALUE")
+
+
+async def test_a_models_name_is_taken_once(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    assert (await api.refused("POST", "registered-models/create", name="M"))[:2] == (400, "RESOURCE_ALREADY_EXISTS")
