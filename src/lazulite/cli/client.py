@@ -1,0 +1,62 @@
+"""What the command asks of a running server: tokens, principals, and how much there is on it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from lazulite.cli.errors import CommandError
+from lazulite.cli.home import Server
+from lazulite.cli.http import Refused, Unreachable, get_json, request_json
+from lazulite.cli.variables import Address
+
+#: The audience of tokens that MLflow clients send.
+_ML = "https://ml.azure.com"
+_ARM = "https://management.azure.com"
+
+
+def token(server: Server, audience: str) -> str:
+    """A bearer token of the home's owner for `audience`. Raises CommandError."""
+    url = f"{server.http_url}/msi/token?api-version=2019-08-01&resource={quote(audience, safe='')}"
+    try:
+        answer = get_json(url, headers={"X-IDENTITY-HEADER": server.user_key()})
+        return str(answer["access_token"])
+    except (Refused, Unreachable, KeyError) as error:
+        raise CommandError(
+            f"the server gives out no token: {error}", "restart it: `lazulite down`, `lazulite up`"
+        ) from None
+
+
+def address(server: Server) -> Address:
+    """Where the server is, with its owner's key and a token for MLflow. Raises CommandError."""
+    return Address(
+        https_url=server.https_url,
+        http_url=server.http_url,
+        bundle=str(server.bundle),
+        user_key=server.user_key(),
+        mlflow_token=token(server, _ML),
+    )
+
+
+def principals(server: Server) -> list[dict[str, Any]]:
+    value = _call(server, "GET", "/lazulite/principals").get("value", [])
+    return [item for item in value if isinstance(item, dict)]
+
+
+def create_principal(server: Server, name: str, role: str, scope: str | None) -> dict[str, Any]:
+    """The new principal, with its `id` and the `secret` that is told only now. Raises CommandError."""
+    return _call(server, "POST", "/lazulite/principals", {"name": name, "role": role, "scope": scope or "/"})
+
+
+def delete_principal(server: Server, identifier: str) -> None:
+    _call(server, "DELETE", f"/lazulite/principals/{quote(identifier, safe='')}")
+
+
+def _call(server: Server, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {token(server, _ARM)}"}
+    try:
+        return request_json(method, server.http_url + path, body, headers=headers)
+    except Refused as refusal:
+        raise CommandError(refusal.message) from None
+    except Unreachable as error:
+        raise CommandError(f"the server stopped answering: {error}", "see `lazulite status`") from None

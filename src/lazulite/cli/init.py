@@ -1,0 +1,42 @@
+"""`lazulite init`: write the config.json that `MLClient.from_config` looks for."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lazulite.cli.errors import OK, CommandError
+
+
+def init(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.folder)
+    if not folder.is_dir():
+        raise CommandError(f"there is no folder {folder}", f"make it first: `mkdir -p {folder}`")
+    wanted = {
+        "subscription_id": arguments.subscription,
+        "resource_group": arguments.group,
+        "workspace_name": arguments.workspace,
+    }
+    path = folder / "config.json"
+    if path.exists() and not arguments.force:
+        present = _read(path)
+        if present is not None and present | wanted == present:
+            print(f"{path} already says workspace {arguments.workspace}.")
+            return OK
+        named = (
+            f"workspace {present['workspace_name']}" if present and "workspace_name" in present else "something else"
+        )
+        raise CommandError(f"{path} exists and says {named}", "replace it with `lazulite init --force`")
+    path.write_text(json.dumps(wanted, indent=4) + "\n")
+    print(f"Wrote {path}: workspace {arguments.workspace} in {arguments.group}.")
+    print("In Python:  MLClient.from_config(DefaultAzureCredential())")
+    return OK
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None

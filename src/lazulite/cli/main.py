@@ -1,0 +1,226 @@
+"""The command line: what can be typed, and how mistakes are answered."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lazulite import __version__
+from lazulite.cli import env, init, principal, run, shells, status, up
+from lazulite.cli.errors import FAILED, OK, CommandError
+from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
+
+_INTERRUPTED = 130
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 3 no server is running."""
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    if not hasattr(given, "function"):
+        given.parser.print_help()
+        return OK
+    try:
+        return int(given.function(given))
+    except CommandError as error:
+        print(f"lazulite: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  -> {error.hint}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; without this the interpreter complains once more at exit.
+        sys.stderr.close()
+        return FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lazulite",
+        description="Azure Machine Learning on your own machines.",
+        formatter_class=_Help,
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("--version", action="version", version=f"lazulite {__version__}")
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_up(commands)
+    _add_down(commands)
+    _add_status(commands)
+    _add_env(commands)
+    _add_run(commands)
+    _add_init(commands)
+    _add_principal(commands)
+    _add(commands, "version", _version, "print the version", home=False)
+    return parser
+
+
+_EXAMPLES = """\
+examples:
+  lazulite up --detach                 start a server in the background
+  eval "$(lazulite env)"               point this shell's clients to it
+  lazulite init                        write config.json for MLClient.from_config
+  lazulite run -- python train.py      or do all of that for one command
+  lazulite down                        stop it; everything is kept
+
+A server lives in a home folder: --home, else LAZULITE_HOME, else ~/.lazulite."""
+
+
+def _add(
+    commands: Any,
+    name: str,
+    function: Callable[[argparse.Namespace], int] | None,
+    summary: str,
+    *,
+    description: str = "",
+    examples: str = "",
+    home: bool = True,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description or summary[0].upper() + summary[1:] + ".",
+        formatter_class=_Help,
+        epilog=f"examples:\n{examples}" if examples else None,
+    )
+    parser.set_defaults(parser=parser)
+    if function is not None:
+        parser.set_defaults(function=function)
+    if home:
+        parser.add_argument(
+            "--home", metavar="DIR", help="the server's folder (default: LAZULITE_HOME, else ~/.lazulite)"
+        )
+    return parser
+
+
+def _add_up(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "up",
+        up.up,
+        "start a server",
+        description="Start a server and print its addresses. It runs until Ctrl-C, or in the background with --detach.\n"
+        "The first start makes a workspace, a user key and a certificate authority in the home folder.",
+        examples="  lazulite up\n  lazulite up --detach\n  lazulite up --port 0 --http-port 0 --home /tmp/try",
+    )
+    parser.add_argument("--port", type=_port, metavar="N", help="port of the API, over TLS; 0 picks a free one (8443)")
+    parser.add_argument(
+        "--http-port", type=_port, metavar="N", help="plain HTTP port, loopback only; 0 picks one (8080)"
+    )
+    parser.add_argument("--host", metavar="H", help="address to listen on with TLS (127.0.0.1: this machine only)")
+    parser.add_argument("--detach", "-d", action="store_true", help="leave it running in the background")
+
+
+def _add_down(commands: Any) -> None:
+    _add(
+        commands,
+        "down",
+        up.down,
+        "stop the server",
+        description="Stop the server. Nothing is lost: `up` brings everything back, and jobs that run go on meanwhile.",
+    )
+
+
+def _add_status(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "status",
+        status.status,
+        "say whether a server is running, and where",
+        examples="  lazulite status\n  lazulite status --json\n\nexit code: 0 running, 3 not running",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_env(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "env",
+        env.env,
+        "print the variables that point clients to the server",
+        description="Print the environment variables with which unmodified Azure ML, MLflow and Blob clients come to\n"
+        "the running server. Variables of real Azure that would win over them are unset.",
+        examples='  eval "$(lazulite env)"\n  lazulite env --shell fish | source\n'
+        "  lazulite env --shell powershell | Out-String | Invoke-Expression",
+    )
+    parser.add_argument("--shell", choices=shells.SHELLS, help="whose language to write (default: that of $SHELL)")
+
+
+def _add_run(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "run",
+        run.run,
+        "run one command against the server, starting one if none runs",
+        description="Run a command with the variables of `lazulite env`. If no server runs on the home, one is started\n"
+        "on free ports and stopped afterwards. The command's exit code is passed on.",
+        examples="  lazulite run -- python train.py\n  lazulite run --home /tmp/ci -- pytest",
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the command and its arguments")
+
+
+def _add_init(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "init",
+        init.init,
+        "write config.json for MLClient.from_config",
+        examples="  lazulite init\n  lazulite init --workspace mlw-team --group rg-team notebooks/",
+        home=False,
+    )
+    parser.add_argument("folder", nargs="?", default=".", metavar="DIR", help="where to write it (default: here)")
+    parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
+    parser.add_argument(
+        "--group", default=RESOURCE_GROUP, metavar="G", help=f"resource group (default: {RESOURCE_GROUP})"
+    )
+    parser.add_argument(
+        "--subscription", default=SUBSCRIPTION, metavar="S", help="subscription (default: the server's first)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace a config.json that says something else")
+
+
+def _add_principal(commands: Any) -> None:
+    group = _add(commands, "principal", None, "manage service principals and their roles", home=False)
+    verbs = group.add_subparsers(title="commands", metavar="COMMAND")
+    made = _add(
+        verbs,
+        "create",
+        principal.create,
+        "make a service principal",
+        description="Make a service principal and print the AZURE_* variables to sign in with. Its secret is shown once.",
+        examples="  lazulite principal create ci --role Contributor\n"
+        "  lazulite principal create ana --role 'AzureML Data Scientist'",
+    )
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--role", required=True, metavar="ROLE", help="one of: " + ", ".join(principal.ROLES))
+    made.add_argument("--scope", metavar="ID", help="ARM id the role holds on (default: everything)")
+    made.add_argument("--shell", choices=shells.SHELLS, help="whose language to write (default: that of $SHELL)")
+    made.add_argument("--json", action="store_true", help="as JSON")
+    listed = _add(verbs, "list", principal.show, "list principals and their roles")
+    listed.add_argument("--json", action="store_true", help="as JSON")
+    removed = _add(verbs, "delete", principal.delete, "delete a principal; its tokens stop working")
+    removed.add_argument("id", metavar="ID", help="as `lazulite principal list` shows it")
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdigit() else -1
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535; 0 picks a free one)")
+    return port
+
+
+def _version(arguments: argparse.Namespace) -> int:
+    print(f"lazulite {__version__}")
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
