@@ -76,7 +76,7 @@ class ComputeController:
                 status, left = pools.instance_status(
                     compute.status,
                     str(compute.spec.get("desired", "Started")),
-                    compute.spec.get("restart"),
+                    compute.spec.get("restarts"),
                     busy,
                     now,
                     self._settings.node_boot_seconds,

@@ -161,7 +161,7 @@ def _lost(status: JobStatus, cancel: bool, observation: Observation, now: str) -
         return Finish(advance(status, JobState.CANCELED, now))
     if status.evict is not None:
         return _evicted(status, status.evict, now)
-    if observation.phase is not None:
+    if observation.phase is not None or status.start_time is not None:
         message = (
             "The agent beside the job is gone without a last word: the machine was restarted, or the agent was killed "
             "(often for want of memory). The logs up to then are kept; submit the job again."

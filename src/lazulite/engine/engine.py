@@ -1,0 +1,66 @@
+"""The engine as the server sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from lazulite.backends.base import Backend
+from lazulite.core.clock import Clock, utc_now
+from lazulite.engine.computes import ComputeController
+from lazulite.engine.jobs.controller import JobController, active_runs
+from lazulite.engine.jobs.environment import EnvironmentPlanner
+from lazulite.engine.loop import Loop
+from lazulite.engine.settings import EngineSettings, Tokens
+from lazulite.store.database import Database
+from lazulite.store.locations import StorageLocator
+
+
+class Engine:
+    """Moves jobs and computes. The first of `backends` takes new jobs.
+
+    One engine at a time may work on a database: whoever makes it holds the lock on the home.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        backends: Sequence[Backend],
+        settings: EngineSettings,
+        storage: StorageLocator,
+        tokens: Tokens,
+        environments: EnvironmentPlanner,
+        clock: Clock = utc_now,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sweep_s: float = 15.0,
+    ) -> None:
+        self._database = database
+        self._backends = list(backends)
+        by_name = {backend.name: backend for backend in backends}
+        jobs = JobController(database, by_name, settings, storage, tokens, environments, clock, self.wake)
+        computes = ComputeController(database, settings, clock)
+        self.loop = Loop([jobs, computes], monotonic=monotonic, sweep_s=sweep_s)
+        database.subscribe(self.loop.hint)
+
+    async def start(self) -> None:
+        """Take up everything where it stands: runs that nobody owns are ended, those of jobs are attached to."""
+        await self.attach()
+        self.loop.start()
+
+    async def attach(self) -> None:
+        """The first half of `start`, without the loop."""
+        keep = await self._database.read(active_runs)
+        for backend in self._backends:
+            backend.watch(lambda job_key: self.wake([job_key]))
+            await backend.retain(keep)
+
+    async def stop(self) -> None:
+        """Let go of everything. Runs go on, and the next engine attaches to them."""
+        await self.loop.stop()
+        for backend in self._backends:
+            await backend.close()
+
+    def wake(self, keys: Iterable[str]) -> None:
+        """Have a look at these resource keys soon. To be called in the event loop's thread."""
+        self.loop.notice(keys)

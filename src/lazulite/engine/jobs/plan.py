@@ -1,0 +1,283 @@
+"""A job and the facts about it, made into the plan that the agent beside the process follows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lazulite.core import arm_id
+from lazulite.core.clock import parse_duration
+from lazulite.core.errors import ApiError
+from lazulite.engine.jobs.facts import Facts
+from lazulite.engine.settings import EngineSettings
+from lazulite.model.job_status import JobOutput
+from lazulite.model.run_plan import (
+    Code,
+    DataKind,
+    Distribution,
+    EnvironmentPlan,
+    Input,
+    Isolation,
+    Limits,
+    Output,
+    RunPlan,
+    RunSecrets,
+)
+from lazulite.resources.places import Location
+from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Json, Resource
+
+_MODES = {
+    "readonlymount": "ro_mount",
+    "readwritemount": "rw_mount",
+    "download": "download",
+    "direct": "direct",
+    "evalmount": "eval_mount",
+    "evaldownload": "eval_download",
+    "upload": "upload",
+}
+_SAS_HOURS = 24.0 * 7
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What to start, and what the job's status says about it."""
+
+    plan: RunPlan
+    secrets: RunSecrets
+    outputs: dict[str, JobOutput]
+    notes: tuple[str, ...] = ()
+
+
+def build(
+    job: Resource,
+    facts: Facts,
+    environment: EnvironmentPlan,
+    settings: EngineSettings,
+    storage: StorageLocator,
+    token: str,
+) -> Planned:
+    """Raises ApiError where an address leads nowhere this machine can reach."""
+    properties = job.properties
+    queries: dict[str, str] = {}
+    places = _Places(storage, queries)
+    plan = RunPlan(
+        job=job.name,
+        command=str(properties.get("command", "")),
+        environment=environment,
+        environments_root=str(settings.environments_root),
+        artifacts=str(places.folder(facts.artifacts)),
+        uv=settings.uv,
+        uv_cache=settings.uv_cache,
+        code=_code(facts, places),
+        inputs=_inputs(properties.get("inputs") or {}, facts, places),
+        outputs=_outputs(properties.get("outputs") or {}, facts, places),
+        variables=variables(job, facts, settings),
+        timeout_s=_timeout(properties),
+        grace_s=settings.grace_s,
+        distribution=_distribution(properties),
+        isolation=_isolation(settings),
+        limits=Limits(memory_bytes=_memory(job, facts, settings)),
+        ca_bundle=settings.ca_bundle,
+    )
+    secrets = RunSecrets(variables=_secret_variables(token), queries=queries)
+    return Planned(plan, secrets, _described(properties.get("outputs") or {}, facts), _notes(facts))
+
+
+def variables(job: Resource, facts: Facts, settings: EngineSettings) -> dict[str, str]:
+    """What Azure ML sets for a process, without the secret ones; the user's own come last."""
+    workspace = arm_id.parse(facts.workspace.id)
+    tracking = f"{settings.base_url}/mlflow/rest{facts.workspace.id}"
+    found = {
+        "AZUREML_RUN_ID": job.name,
+        "AZUREML_ROOT_RUN_ID": job.name,
+        "AZUREML_EXPERIMENT_NAME": facts.experiment_name,
+        "AZUREML_EXPERIMENT_ID": facts.experiment_id,
+        "AZUREML_ARM_SUBSCRIPTION": workspace.subscription,
+        "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group or "",
+        "AZUREML_ARM_WORKSPACE_NAME": workspace.name,
+        "AZUREML_ARM_PROJECT_NAME": facts.experiment_name,
+        "AZUREML_WORKSPACE_ID": facts.guid,
+        "AZUREML_WORKSPACE_NAME": workspace.name,
+        "AZUREML_WORKSPACE_SCOPE": facts.workspace.id,
+        "AZUREML_EXPERIMENT_SCOPE": f"{facts.workspace.id}/experiments/{facts.experiment_name}",
+        "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": settings.base_url,
+        "AZUREML_SERVICE_ENDPOINT": settings.base_url,
+        "AZUREML_CURRENT_CLOUD": settings.cloud,
+        "ARM_CLOUD_METADATA_URL": f"{settings.http_url}/metadata/endpoints",
+        "IDENTITY_ENDPOINT": f"{settings.http_url}/msi/token",
+        "MLFLOW_TRACKING_URI": tracking,
+        "MLFLOW_REGISTRY_URI": tracking,
+        "MLFLOW_RUN_ID": job.name,
+        "MLFLOW_EXPERIMENT_ID": facts.experiment_id,
+        "MLFLOW_EXPERIMENT_NAME": facts.experiment_name,
+    }
+    if settings.ca_bundle:
+        found |= {"REQUESTS_CA_BUNDLE": settings.ca_bundle, "SSL_CERT_FILE": settings.ca_bundle}
+    if facts.compute is not None:
+        found["AZUREML_COMPUTE_NAME"] = facts.compute.name
+    for name in facts.outputs:
+        found[f"AZUREML_DATAREFERENCE_{name}"] = facts.outputs[name].uri
+    own = job.properties.get("environmentVariables") or {}
+    return found | {str(name): "" if value is None else str(value) for name, value in own.items()}
+
+
+def asset_kind(output_type: str) -> str:
+    """The collection an output of that type is an asset of: `models` or `data`."""
+    return "models" if output_type.endswith("_model") else "data"
+
+
+def asset_name(job: str, output: str, output_type: str) -> str:
+    """The name of the asset that an output becomes by itself, as on Azure."""
+    kind = output_type if output_type.endswith("_model") else "data"
+    return f"azureml_{job}_output_{kind}_{output}"
+
+
+def _secret_variables(token: str) -> dict[str, str]:
+    return {"AZUREML_RUN_TOKEN": token, "MLFLOW_TRACKING_TOKEN": token, "IDENTITY_HEADER": token}
+
+
+class _Places:
+    """Turns locations into paths of this machine or addresses; grants go to `queries`."""
+
+    def __init__(self, storage: StorageLocator, queries: dict[str, str]) -> None:
+        self._storage = storage
+        self._queries = queries
+
+    def path(self, where: Location) -> Path | None:
+        if where.account is None or where.container is None:
+            return None
+        return self._storage.local_path(where.account, where.container, where.path)
+
+    def folder(self, where: Location) -> Path:
+        """The run's artifacts, which have to lie on this machine."""
+        path = self.path(where)
+        if path is None:
+            message = f"Runs on this machine keep their artifacts in plain folders, and '{where.uri}' is not one."
+            raise ApiError(501, "NotImplemented", message)
+        return path
+
+    def granted(self, name: str, where: Location, permissions: str) -> str | None:
+        """An address without its query, which is kept as a secret."""
+        url = where.url
+        if where.account is not None and where.container is not None:
+            url = self._storage.sas_url(where.account, where.container, where.path, permissions, _SAS_HOURS)
+        if url is None:
+            return None
+        address, _, query = url.partition("?")
+        if query:
+            self._queries[name] = query
+        return address
+
+
+def _code(facts: Facts, places: _Places) -> Code | None:
+    if facts.code is None:
+        return None
+    asset, where = facts.code
+    digest = (asset.properties.get("properties") or {}).get("hash_sha256")
+    path = places.path(where)
+    if path is not None:
+        return Code(path=str(path), hash=digest)
+    url = places.granted("code", where, "rl")
+    if url is None:
+        raise ApiError(400, "CodeNotFound", f"The code '{where.uri}' does not lie where it can be fetched from.")
+    return Code(url=url, hash=digest)
+
+
+def _inputs(given: Json, facts: Facts, places: _Places) -> dict[str, Input]:
+    found = {}
+    for name, value in given.items():
+        if not value:
+            continue
+        where = facts.inputs.get(name)
+        if where is None:
+            text = value.get("value")
+            found[name] = Input(
+                kind=DataKind.LITERAL, type="literal", mode="direct", value=None if text is None else str(text)
+            )
+        else:
+            found[name] = _input(name, value, where, places)
+    return found
+
+
+def _input(name: str, value: Json, where: Location, places: _Places) -> Input:
+    kind = str(value.get("jobInputType") or "uri_folder").lower()
+    mode = _mode(value, "ro_mount")
+    path = places.path(where)
+    if path is not None:
+        return Input(kind=DataKind.PATH, type=kind, mode=mode, path=str(path), uri=where.uri)
+    address = places.granted(f"inputs.{name}", where, "rl")
+    if address is None:
+        raise ApiError(400, "InputNotReachable", f"Input '{name}' at '{where.uri}' cannot be fetched from here.")
+    in_blob = where.account is not None or where.datastore is not None
+    return Input(kind=DataKind.BLOB if in_blob else DataKind.HTTP, type=kind, mode=mode, url=address, uri=where.uri)
+
+
+def _outputs(given: Json, facts: Facts, places: _Places) -> dict[str, Output]:
+    found = {}
+    for name, where in facts.outputs.items():
+        value = given.get(name) or {}
+        kind, mode = str(value.get("jobOutputType") or "uri_folder"), _mode(value, "rw_mount")
+        path = places.path(where)
+        if path is not None:
+            found[name] = Output(kind=DataKind.PATH, type=kind, mode=mode, path=str(path), uri=where.uri)
+            continue
+        address = places.granted(f"outputs.{name}", where, "racwdl")
+        if address is None or where.account is None:
+            raise ApiError(400, "OutputNotReachable", f"Output '{name}' cannot be written to '{where.uri}' from here.")
+        found[name] = Output(kind=DataKind.BLOB, type=kind, mode=mode, url=address, uri=where.uri)
+    return found
+
+
+def _described(given: Json, facts: Facts) -> dict[str, JobOutput]:
+    return {
+        name: JobOutput(where.uri, str((given.get(name) or {}).get("jobOutputType") or "uri_folder"))
+        for name, where in facts.outputs.items()
+    }
+
+
+def _mode(value: Json, otherwise: str) -> str:
+    return _MODES.get(str(value.get("mode") or "").lower(), otherwise)
+
+
+def _timeout(properties: Json) -> float | None:
+    text = (properties.get("limits") or {}).get("timeout")
+    return parse_duration(str(text)) if text else None
+
+
+def _distribution(properties: Json) -> Distribution:
+    nodes = max(1, int((properties.get("resources") or {}).get("instanceCount") or 1))
+    given: dict[str, Any] = properties.get("distribution") or {}
+    kind = str(given.get("distributionType") or "").lower() or None
+    return Distribution(
+        type=kind,
+        nodes=nodes,
+        processes_per_node=int(given.get("processCountPerInstance") or 1),
+        worker_count=int(given.get("workerCount") or nodes),
+        parameter_server_count=int(given.get("parameterServerCount") or 0),
+    )
+
+
+def _isolation(settings: EngineSettings) -> Isolation:
+    hide = dict.fromkeys([str(settings.home), *settings.hide])
+    show = [settings.ca_bundle] if settings.ca_bundle else []
+    return Isolation(kind=settings.isolation, bwrap=settings.bwrap, hide=list(hide), show=show)
+
+
+def _memory(job: Resource, facts: Facts, settings: EngineSettings) -> int | None:
+    if settings.limit_memory is None:
+        return None
+    asked = (job.properties.get("resources") or {}).get("instanceType")
+    inner = (facts.compute.properties.get("properties") or {}) if facts.compute else {}
+    size = asked or inner.get("vmSize")
+    return settings.limit_memory(str(size)) if size else None
+
+
+def _notes(facts: Facts) -> tuple[str, ...]:
+    if facts.compute is None:
+        return ()
+    kind = str(facts.compute.properties.get("computeType"))
+    if kind in ("AmlCompute", "ComputeInstance"):
+        return ()
+    return (f"The compute '{facts.compute.name}' is attached as {kind}; its jobs run on this server's own machine.",)
