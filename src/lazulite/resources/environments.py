@@ -39,6 +39,8 @@ def _check(properties: Json) -> None:
         raise validation("condaFile must be the text of a conda YAML file.", "properties.condaFile")
     if build is not None and not (isinstance(build, dict) and isinstance(build.get("contextUri"), str)):
         raise validation("build needs contextUri, the address of the build context.", "properties.build.contextUri")
+    if build is not None and not build.get("dockerfilePath"):
+        build["dockerfilePath"] = "Dockerfile"
 
 
 class Curated:

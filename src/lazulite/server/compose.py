@@ -9,11 +9,12 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-import lazulite
 from lazulite.api import crud, identity, locations, lro, management, not_built, write
 from lazulite.api.context import ApiContext
 from lazulite.core.principal import Principal
+from lazulite.core.version import VERSION
 from lazulite.core.web import PUBLIC, JsonResponse, Route
+from lazulite.dataplane import artifacts as artifact_addresses
 from lazulite.dataplane import assets, history
 from lazulite.dataplane.history import DataplaneContext
 from lazulite.engine.engine import Engine
@@ -33,6 +34,8 @@ from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Se
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
 from lazulite.store.database import Database
+from lazulite.tracking import routes as tracking
+from lazulite.tracking.call import TrackingContext
 from lazulite.vault.sealed import SealedSecrets
 
 DEFAULT_WORKSPACE = (
@@ -98,6 +101,8 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         *not_built.routes(),
         *history.routes(dataplane),
         *assets.routes(dataplane),
+        *artifact_addresses.routes(database, artifacts),
+        *tracking.routes(TrackingContext(database, artifacts, authority)),
         _health(isolation, settings),
     ]
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
@@ -222,7 +227,7 @@ def _health(isolation: Isolation, settings: Settings) -> Route:
         return JsonResponse(
             {
                 "status": "healthy",
-                "version": lazulite.__version__,
+                "version": VERSION,
                 "isolation": {"kind": isolation.kind, "detail": isolation.detail},
                 "runtime": settings.runtime,
                 "storage": "folders" if not settings.storage_url else settings.storage_url.split("://")[0],

@@ -12,8 +12,8 @@ import sys
 
 import uvicorn
 
-import lazulite
 from lazulite.core.clock import now_iso
+from lazulite.core.version import VERSION
 from lazulite.server import home, tls
 from lazulite.server.compose import Addresses, compose
 from lazulite.server.settings import Settings
@@ -75,14 +75,14 @@ async def _run(
         "https_url": addresses.https_url,
         "http_url": addresses.http_url,
         "started": now_iso(),
-        "version": lazulite.__version__,
+        "version": VERSION,
         "isolation": {"kind": platform.isolation.kind, "detail": platform.isolation.detail},
     }
     await platform.start()
     tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]
     try:
         while not all(server.started for server in servers) and not any(task.done() for task in tasks):
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 (uvicorn says it with an attribute alone)
+            await asyncio.sleep(0.005)
         with home.announced(settings.home, note):
             log.info("ready at %s and %s", addresses.https_url, addresses.http_url)
             await asyncio.gather(*tasks)

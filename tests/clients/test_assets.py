@@ -1,0 +1,140 @@
+"""Environments, data, models, components and code through the unmodified SDK."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from azure.ai.ml import Input, MLClient, Output, command, load_component
+from azure.ai.ml.entities import BuildContext, Data, Environment, Model
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+pytestmark = pytest.mark.clients
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "folder" / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "folder" / "inner" / "b.txt").write_text("b")
+    return tmp_path / "folder"
+
+
+def test_environments_image_conda_build(ml_client: MLClient, tmp_path: Path) -> None:
+    image = ml_client.environments.create_or_update(
+        Environment(name="from-image", image="mcr.microsoft.com/azureml/openmpi3.1.2-ubuntu18.04", description="bare")
+    )
+    assert (image.version, image.description) == ("1", "bare")
+    conda = {"name": "e", "dependencies": ["python=3.11", {"pip": ["six==1.16.0"]}]}
+    with_conda = Environment(name="from-conda", image="mcr.microsoft.com/azureml/base:latest", conda_file=conda)
+    assert ml_client.environments.create_or_update(with_conda).version == "1"
+    changed = Environment(name="from-conda", image="mcr.microsoft.com/azureml/base:2", conda_file=conda)
+    assert ml_client.environments.create_or_update(changed).version == "2"
+    assert ml_client.environments.get("from-conda", label="latest").version == "2"
+    assert ml_client.environments.get("from-conda", version="1").conda_file["dependencies"][0] == "python=3.11"
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "Dockerfile").write_text("FROM python:3.11\nRUN pip install six\n")
+    built = ml_client.environments.create_or_update(
+        Environment(name="from-build", build=BuildContext(path=str(tmp_path / "context")))
+    )
+    assert built.build.dockerfile_path == "Dockerfile"
+
+
+def test_environment_archive_and_restore(ml_client: MLClient) -> None:
+    ml_client.environments.create_or_update(Environment(name="old", version="7", image="python:3.11"))
+    ml_client.environments.archive("old", version="7")
+    assert list(ml_client.environments.list("old")) == []
+    ml_client.environments.restore("old", version="7")
+    assert [e.version for e in ml_client.environments.list("old")] == ["7"]
+    ml_client.environments.archive("old")
+    assert "old" not in {e.name for e in ml_client.environments.list()}
+
+
+def test_curated_environments_exist(ml_client: MLClient) -> None:
+    names = {e.name for e in ml_client.environments.list()}
+    assert {"AzureML-sklearn-1.5", "AzureML-lightgbm-3.3"} <= names
+    found = ml_client.environments.get("AzureML-sklearn-1.0-ubuntu20.04-py38-cpu", version=44)
+    assert found.description
+    assert found.tags
+    with pytest.raises(HttpResponseError, match="belong to the curated"):
+        ml_client.environments.create_or_update(Environment(name="AzureML-mine", version="1", image="python:3.11"))
+
+
+def test_notes_environment(ml_client: MLClient) -> None:
+    ml_client.environments.create_or_update(Environment(name="pytorch", image="pytorch/pytorch:latest"))
+    assert "pytorch" in {e.name for e in ml_client.environments.list()}
+
+
+def test_data_file_folder_versions(ml_client: MLClient, folder: Path) -> None:
+    file = ml_client.data.create_or_update(Data(name="file", path=str(folder / "a.csv"), type="uri_file"))
+    assert file.path.startswith("azureml://")
+    assert "/LocalUpload/" in file.path
+    first = ml_client.data.create_or_update(Data(name="both", path=str(folder), type="uri_folder"))
+    second = ml_client.data.create_or_update(Data(name="both", path=str(folder), type="uri_folder"))
+    assert (first.version, second.version) == ("1", "2")
+    assert ml_client.data.get(name="both", version=1).version == "1"
+    assert ml_client.data.get(name="both", label="latest").version == "2"
+    assert [d.version for d in ml_client.data.list("both")] == ["2", "1"]
+    with pytest.raises(HttpResponseError, match="a version's content never changes"):
+        ml_client.data.create_or_update(
+            Data(name="both", version="1", path="azureml://datastores/workspaceblobstore/paths/x/", type="uri_folder")
+        )
+    with pytest.raises(ResourceNotFoundError, match="has no version '9'"):
+        ml_client.data.get(name="both", version="9")
+
+
+def test_data_without_upload_and_archive(ml_client: MLClient) -> None:
+    remote = Data(name="remote", path="https://example.com/x.csv", type="uri_file", tags={"k": "v"})
+    made = ml_client.data.create_or_update(remote)
+    assert (made.path, made.tags) == ("https://example.com/x.csv", {"k": "v"})
+    ml_client.data.archive("remote", version=made.version)
+    assert list(ml_client.data.list("remote")) == []
+    ml_client.data.restore("remote", version=made.version)
+    made.description = "described"
+    assert ml_client.data.create_or_update(made).description == "described"
+
+
+def test_mltable(ml_client: MLClient, folder: Path) -> None:
+    (folder / "MLTable").write_text("paths:\n  - file: ./a.csv\ntransformations:\n  - read_delimited:\n      delimiter: ','\n")
+    made = ml_client.data.create_or_update(Data(name="table", path=str(folder), type="mltable"))
+    assert made.type == "mltable"
+
+
+def test_models_upload_download(ml_client: MLClient, folder: Path, tmp_path: Path) -> None:
+    made = ml_client.models.create_or_update(Model(name="model", path=str(folder), type="custom_model", tags={"a": "b"}))
+    assert made.version == "1"
+    ml_client.models.download("model", version="1", download_path=str(tmp_path / "down"))
+    assert (tmp_path / "down" / "model" / "folder" / "inner" / "b.txt").read_text() == "b"
+    assert [m.name for m in ml_client.models.list()] == ["model"]
+    ml_client.models.archive("model", version="1")
+    assert list(ml_client.models.list("model")) == []
+
+
+def test_components(ml_client: MLClient, folder: Path, tmp_path: Path) -> None:
+    step = command(
+        name="step",
+        command="cat ${{inputs.data}}/a.csv ${{inputs.rate}} > ${{outputs.out}}/o",
+        code=str(folder),
+        environment="azureml:AzureML-sklearn-1.5@latest",
+        inputs={"data": Input(type="uri_folder"), "rate": Input(type="number", default=0.1, min=0, max=1)},
+        outputs={"out": Output(type="uri_folder")},
+    )
+    made = ml_client.components.create_or_update(step.component)
+    assert made.version == "1"
+    assert ml_client.components.get("step").version == "1"
+    assert ml_client.components.get("step", label="latest").inputs["rate"]["default"] == 0.1
+    text = (
+        "$schema: https://azuremlschemas.azureedge.net/latest/commandComponent.schema.json\n"
+        "name: from_yaml\ntype: command\ncommand: echo hello\nenvironment: azureml:AzureML-sklearn-1.5@latest\n"
+    )
+    (tmp_path / "c.yml").write_text(text)
+    assert ml_client.components.create_or_update(load_component(str(tmp_path / "c.yml"))).name == "from_yaml"
+    assert {c.name for c in ml_client.components.list()} >= {"step", "from_yaml"}
+    ml_client.components.archive("step", version="1")
+    assert list(ml_client.components.list("step")) == []
+    ml_client.components.restore("step", version="1")
+
+
+def test_latest_of_nothing_says_so(ml_client: MLClient) -> None:
+    with pytest.raises(Exception, match="Asset nothing does not exist"):
+        ml_client.models.get("nothing", label="latest")

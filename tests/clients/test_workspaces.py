@@ -1,0 +1,61 @@
+"""Workspaces through the unmodified SDK."""
+
+from __future__ import annotations
+
+import pytest
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Workspace
+from azure.core.exceptions import ResourceNotFoundError
+
+from tests.server_fixture import SUBSCRIPTION
+
+pytestmark = pytest.mark.clients
+
+
+def test_first_start_makes_a_workspace_with_what_it_stands_on(ml_client: MLClient) -> None:
+    workspace = ml_client.workspaces.get("mlw-default")
+    assert "/Microsoft.Storage/storageAccounts/" in workspace.storage_account
+    assert "/Microsoft.KeyVault/vaults/" in workspace.key_vault
+    assert "/Microsoft.Insights/components/" in workspace.application_insights
+    assert workspace.discovery_url.startswith("https://localhost:")
+    assert workspace.mlflow_tracking_uri.startswith("https://localhost:")
+
+
+def test_create_update_list_keys_diagnose_delete(ml_client: MLClient) -> None:
+    wanted = Workspace(
+        name="ws-two", location="westus", display_name="Two", description="second", tags={"team": "a"}
+    )
+    made = ml_client.workspaces.begin_create(wanted).result()
+    assert (made.location, made.display_name, made.description, made.tags["team"]) == ("westus", "Two", "second", "a")
+    assert {w.name for w in ml_client.workspaces.list()} == {"mlw-default", "ws-two"}
+    assert "ws-two" in {w.name for w in ml_client.workspaces.list(scope="subscription")}
+    changed = ml_client.workspaces.begin_update(Workspace(name="ws-two", description="changed")).result()
+    assert (changed.description, changed.display_name) == ("changed", "Two")
+    assert len(ml_client.workspaces.get_keys("ws-two").user_storage_key) > 40
+    assert ml_client.workspaces.begin_diagnose("ws-two").result().storage_account_results == []
+    ml_client.workspaces.begin_sync_keys("ws-two").result()
+    again = ml_client.workspaces.begin_create(Workspace(name="ws-two", description="third")).result()
+    assert again.description == "third"
+    ml_client.workspaces.begin_delete("ws-two", delete_dependent_resources=True).result()
+    with pytest.raises(ResourceNotFoundError):
+        ml_client.workspaces.get("ws-two")
+
+
+def test_location_comes_from_the_resource_group(ml_client: MLClient) -> None:
+    made = ml_client.workspaces.begin_create(Workspace(name="ws-nowhere")).result()
+    assert made.location == "local"
+    assert ml_client.workspaces.begin_delete("ws-nowhere", delete_dependent_resources=False).result() is None
+
+
+def test_missing_workspace_names_the_nearest(ml_client: MLClient) -> None:
+    with pytest.raises(ResourceNotFoundError, match="Did you mean 'mlw-default'"):
+        ml_client.workspaces.get("mlw-defalt")
+
+
+def test_resource_group_that_does_not_exist_is_made(ml_client: MLClient, server: object) -> None:
+    from azure.identity import DefaultAzureCredential
+
+    other = MLClient(DefaultAzureCredential(), SUBSCRIPTION, "rg-other")
+    made = other.workspaces.begin_create(Workspace(name="ws-other", location="eastus")).result()
+    assert made.resource_group == "rg-other"
+    assert [w.name for w in other.workspaces.list()] == ["ws-other"]
