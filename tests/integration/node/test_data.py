@@ -1,0 +1,233 @@
+"""Code, inputs and outputs in all their modes."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from lazulite.model.run_plan import Code, Input, Isolation, Output
+from lazulite.node import content_hash
+
+from .conftest import AgentRun, until
+
+ARun = Callable[..., AgentRun]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "store" / "data"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.csv").write_text("a\n")
+    (folder / "sub" / "b.csv").write_text("b\n")
+    return folder
+
+
+def test_code_is_copied_and_checked(a_run: ARun, tmp_path: Path, isolation: Isolation) -> None:
+    code = tmp_path / "code"
+    (code / "pkg").mkdir(parents=True)
+    (code / "main.py").write_text("import pkg.m, pathlib; pathlib.Path('main.py').write_text('x'); print(pkg.m.X)")
+    (code / "pkg" / "m.py").write_text("X = 'from code'")
+    good = Code(path=str(code), hash=content_hash.of_folder(str(code)))
+    run = a_run("python main.py", code=good, isolation=isolation).start()
+    assert run.wait()["outcome"] == "completed", run.log()
+    assert run.log() == "from code\n"
+    assert "import pkg.m" in (code / "main.py").read_text()
+    status = a_run("echo no", code=Code(path=str(code), hash="0" * 64)).start().wait()
+    assert status["error"]["code"] == "CodeHashMismatch"
+    assert "0000" in status["error"]["message"]
+
+
+@pytest.mark.parametrize("mode", ["ro_mount", "download", "eval_mount"])
+def test_folder_and_file_inputs(a_run: ARun, data: Path, isolation: Isolation, mode: str) -> None:
+    inputs = {
+        "folder": Input(kind="path", type="uri_folder", mode=mode, path=str(data)),
+        "file": Input(kind="path", type="uri_file", mode=mode, path=str(data / "a.csv")),
+        "rate": Input(kind="literal", value="0.5"),
+    }
+    command = (
+        "cat ${{inputs.folder}}/sub/b.csv ${{inputs.file}}; "
+        "echo ${{inputs.rate}} $AZURE_ML_INPUT_rate; echo ${{inputs.file}}"
+    )
+    run = a_run(command, inputs=inputs, isolation=isolation).start()
+    assert run.wait()["outcome"] == "completed", run.log()
+    assert run.log().splitlines() == ["b", "a", "0.5 0.5", f"{run.folder}/cap/data-capability/wd/INPUT_file/a.csv"]
+
+
+def test_writing_to_inputs(a_run: ARun, data: Path, isolation: Isolation) -> None:
+    def attempt(mode: str) -> str:
+        inputs = {"d": Input(kind="path", mode=mode, path=str(data))}
+        status = a_run("echo x > ${{inputs.d}}/new.txt", inputs=inputs, isolation=isolation).start().wait()
+        return str(status["outcome"])
+
+    assert attempt("download") == "completed"
+    assert not (data / "new.txt").exists()
+    if isolation.kind == "bubblewrap":
+        assert attempt("ro_mount") == "failed"
+        assert not (data / "new.txt").exists()
+    assert attempt("rw_mount") == "completed"
+    assert (data / "new.txt").exists()
+
+
+def test_direct_passes_the_address(a_run: ARun, data: Path) -> None:
+    uri = "azureml://datastores/d/paths/data"
+    run = a_run("echo ${{inputs.d}}", inputs={"d": Input(kind="path", mode="direct", path=str(data), uri=uri)}).start()
+    run.wait()
+    assert run.log() == uri + "\n"
+
+
+def test_a_missing_input_is_named_with_its_address(a_run: ARun, tmp_path: Path) -> None:
+    given = Input(kind="path", path=str(tmp_path / "absent"), uri="azureml://datastores/d/paths/absent")
+    status = a_run("echo no", inputs={"table": given}).start().wait()
+    assert status["error"]["code"] == "UserError/InputNotFound"
+    assert "'table'" in status["error"]["message"]
+    assert "azureml://datastores/d/paths/absent" in status["error"]["message"]
+
+
+@pytest.mark.parametrize("mode", ["rw_mount", "upload"])
+@pytest.mark.parametrize("ending", ["true", "false"])
+def test_folder_outputs(a_run: ARun, tmp_path: Path, isolation: Isolation, mode: str, ending: str) -> None:
+    place = tmp_path / "store" / "out"
+    outputs = {"o": Output(mode=mode, path=str(place))}
+    command = "mkdir ${{outputs.o}}/sub && echo hi > $AZURE_ML_OUTPUT_o/sub/f.txt; " + ending
+    status = a_run(command, outputs=outputs, isolation=isolation).start().wait()
+    assert status["outcome"] == ("completed" if ending == "true" else "failed")
+    assert (place / "sub" / "f.txt").read_text() == "hi\n"
+    assert [path.name for path in place.rglob("*") if ".tmp" in path.name] == []
+
+
+def test_file_output(a_run: ARun, tmp_path: Path, isolation: Isolation) -> None:
+    place = tmp_path / "store" / "result.csv"
+    run = a_run("echo 1 > ${{outputs.o}}", outputs={"o": Output(type="uri_file", path=str(place))}, isolation=isolation)
+    assert run.start().wait()["outcome"] == "completed"
+    assert place.read_text() == "1\n"
+
+
+def test_outputs_and_logs_are_collected_live(a_run: ARun, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("private")
+    command = (
+        f"echo early > outputs/early.txt; ln -s {tmp_path}/outside outputs/link; "
+        "until [ -e go ]; do sleep 0.02; done; mkdir -p outputs/m; echo late > outputs/m/late.txt; echo l > logs/l.txt"
+    )
+    run = a_run(command).start()
+    until(lambda: (run.artifacts / "outputs/early.txt").exists(), 15)
+    assert run.status()["phase"] == "running"
+    (run.folder / "exe" / "wd" / "go").touch()
+    run.wait()
+    assert run.log("outputs/m/late.txt") == "late\n"
+    assert run.log("logs/l.txt") == "l\n"
+    assert not (run.artifacts / "outputs/link").exists()
+
+
+def test_bubblewrap_hides_the_home_and_other_jobs(
+    a_run: ARun, tmp_path: Path, isolation: Isolation, data: Path
+) -> None:
+    home = tmp_path
+    (home / "vault").mkdir()
+    (home / "vault" / "key").write_text("secret")
+    bundle = home / "ca.pem"
+    bundle.write_text("certificate")
+    hidden = Isolation(kind=isolation.kind, hide=[str(home)], show=[str(bundle)])
+    command = f"cat {home}/vault/key; ls {home}; cat {bundle} ${{{{inputs.d}}}}/a.csv; ls {home}/runs/1"
+    run = a_run(command, isolation=hidden, inputs={"d": Input(kind="path", path=str(data))}).start()
+    run.wait()
+    if isolation.kind == "process":
+        assert "secret" in run.log()
+        return
+    assert "secret" not in run.log()
+    assert "vault\n" not in run.log()
+    assert "certificate" in run.log()
+    assert "plan.json" not in run.log()
+    assert "a\n" in run.log()
+
+
+class Blobs(http.server.BaseHTTPRequestHandler):
+    """A few verbs of the Blob protocol over a dictionary, asking for the right signature."""
+
+    content: ClassVar[dict[str, bytes]] = {}
+    flaky: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        url, query = self.parse()
+        if self.flaky:
+            return self.answer(self.flaky.pop(), b"busy")
+        if query.get("comp") == ["list"]:
+            prefix = unquote(query["prefix"][0]) if "prefix" in query else ""
+            names = [name.removeprefix("/c/") for name in self.content if name.startswith(f"/c/{prefix}")]
+            xml = "".join(f"<Blob><Name>{name}</Name></Blob>" for name in names)
+            return self.answer(
+                200, f"<EnumerationResults><Blobs>{xml}</Blobs><NextMarker/></EnumerationResults>".encode()
+            )
+        return self.answer(200, self.content[url]) if url in self.content else self.answer(404, b"")
+
+    def do_PUT(self) -> None:
+        url, query = self.parse()
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if query.get("sig") != ["good"]:
+            return self.answer(403, b"")
+        self.content[url] = body
+        return self.answer(201, b"")
+
+    def parse(self) -> tuple[str, dict[str, list[str]]]:
+        split = urlsplit(self.path)
+        return unquote(split.path), parse_qs(split.query)
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def blobs() -> Iterator[str]:
+    Blobs.content = {"/c/data/a.csv": b"a\n", "/c/data/sub/b c.csv": b"b\n", "/c/../../evil": b"x"}
+    Blobs.flaky = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Blobs)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/c"
+    server.shutdown()
+
+
+def test_inputs_by_address(a_run: ARun, blobs: str) -> None:
+    inputs = {
+        "file": Input(kind="http", type="uri_file", url=f"{blobs}/data/a.csv"),
+        "folder": Input(kind="blob", type="uri_folder", url=f"{blobs}/data"),
+        "blob": Input(kind="blob", type="uri_file", url=f"{blobs}/data/sub/b%20c.csv"),
+    }
+    Blobs.flaky = [503]
+    run = a_run("cat ${{inputs.file}} '${{inputs.folder}}/sub/b c.csv' '${{inputs.blob}}'", inputs=inputs).start()
+    assert run.wait()["outcome"] == "completed", run.status()
+    assert run.log() == "a\nb\nb\n"
+    gone = {"x": Input(kind="http", type="uri_file", url=f"{blobs}/absent.csv")}
+    error = a_run("true", inputs=gone).start().wait()["error"]
+    assert error["code"] == "UserError/InputNotFound"
+    assert f"{blobs}/absent.csv" in error["message"]
+
+
+def test_outputs_by_address(a_run: ARun, blobs: str) -> None:
+    outputs = {
+        "o": Output(kind="blob", mode="upload", url=f"{blobs}/out"),
+        "f": Output(kind="blob", type="uri_file", url=f"{blobs}/f.txt"),
+    }
+    secrets = {"queries": {"outputs.o": "sig=good", "outputs.f": "sig=good"}}
+    command = "mkdir ${{outputs.o}}/s; echo 1 > '${{outputs.o}}/s/x y'; echo 2 > ${{outputs.f}}"
+    assert a_run(command, outputs=outputs, secrets=secrets).start().wait()["outcome"] == "completed"
+    assert Blobs.content["/c/out/s/x y"] == b"1\n"
+    assert Blobs.content["/c/f.txt"] == b"2\n"
+    refused = a_run(command, outputs=outputs, secrets={"queries": {"outputs.o": "sig=bad"}}).start().wait()
+    assert refused["outcome"] == "failed"
+    assert refused["error"]["code"] == "OutputUploadFailed"
+    assert "sig=" not in str(refused)
+
+
+def test_code_by_address(a_run: ARun, blobs: str) -> None:
+    run = a_run("cat a.csv 'sub/b c.csv'", code=Code(url=f"{blobs}/data")).start()
+    assert run.wait()["outcome"] == "completed"
+    assert run.log() == "a\nb\n"

@@ -1,0 +1,99 @@
+"""Building, sharing and protecting environments."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from lazulite.model.run_plan import Code, CopyStep, Isolation
+
+from .conftest import AgentRun, an_environment
+
+ARun = Callable[..., AgentRun]
+LOG = "azureml-logs/20_image_build_log.txt"
+
+
+def test_built_once_and_shared(a_run: ARun, environments_root: Path) -> None:
+    environment = an_environment(key="test-once")
+    first = a_run("python -c 'import six; print(six.__version__)'", environment=environment).start()
+    assert first.wait()["outcome"] == "completed"
+    assert first.log() == "1.16.0\n"
+    assert "six==1.16.0" in first.log(LOG)
+    facts = json.loads((environments_root / "test-once" / "ready.json").read_text())
+    assert facts["bytes"] > 1_000_000
+    second = a_run("which python pip", environment=environment).start()
+    second.wait()
+    assert second.log().split() == [str(second.folder / "env/bin/python"), str(second.folder / "env/bin/pip")]
+    assert not (second.artifacts / LOG).exists()
+
+
+def test_two_jobs_that_need_it_at_once_build_it_once(a_run: ARun) -> None:
+    runs = [a_run("python -c 'import six'", environment=an_environment(key="test-race")).start() for _ in range(2)]
+    assert [run.wait()["outcome"] for run in runs] == ["completed", "completed"]
+    built = [run for run in runs if "built in" in run.log("system_logs/agent.log")]
+    assert len(built) == 1
+
+
+def test_a_failing_build_names_the_package_and_leaves_nothing(a_run: ARun, environments_root: Path) -> None:
+    environment = an_environment(key="test-broken", requirements=["six==99.99"])
+    run = a_run("echo never", environment=environment).start()
+    status = run.wait()
+    assert status["outcome"] == "failed"
+    assert status["error"]["code"] == "EnvironmentBuildFailed"
+    assert "'six' has no version ==99.99" in status["error"]["message"]
+    assert "99.99" in run.log(LOG)
+    assert not (run.artifacts / "user_logs").exists()
+    assert [path.name for path in environments_root.glob("test-broken*") if path.is_dir()] == []
+
+
+def test_pip_install_in_a_job_leaves_the_shared_environment_alone(
+    a_run: ARun, isolation: Isolation, tmp_path: Path, environments_root: Path
+) -> None:
+    wheel = a_wheel(tmp_path / "wheels", "six", "1.99.0")
+    install = f"pip install -q --no-index --disable-pip-version-check ./{wheel.name}"
+    command = f"{install} && python -c 'import six; print(six.MARK)'"
+    run = a_run(command, isolation=isolation, code=Code(path=str(wheel.parent))).start()
+    assert run.wait()["outcome"] == "completed", run.log()
+    assert run.log().splitlines()[-1] == "1.99.0"
+    after = a_run("python -c 'import six; print(six.__version__)'", isolation=isolation).start()
+    after.wait()
+    assert after.log() == "1.16.0\n"
+    shared = environments_root / "test-six"
+    assert [path for path in shared.rglob("six-*.dist-info") if "1.16.0" not in path.name] == []
+
+
+def test_in_bubblewrap_the_shared_environment_cannot_be_written(a_run: ARun, isolation: Isolation) -> None:
+    run = a_run("touch $(python -c 'import six; print(six.__file__)')x; echo $?", isolation=isolation).start()
+    run.wait()
+    assert ("Read-only" in run.log()) == (isolation.kind == "bubblewrap")
+
+
+def test_files_of_a_dockerfile_and_its_variables(a_run: ARun, tmp_path: Path, isolation: Isolation) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "note.txt").write_text("copied")
+    environment = an_environment(
+        key="test-context",
+        context=str(tmp_path / "context"),
+        copies=[CopyStep(source="note.txt", destination="/lazulite-app/note.txt")],
+        variables={"MODE": "fast"},
+    )
+    run = a_run("echo $MODE; cat /lazulite-app/note.txt || true", environment=environment, isolation=isolation).start()
+    run.wait()
+    assert run.log().startswith("fast")
+    assert ("copied" in run.log()) == (isolation.kind == "bubblewrap")
+
+
+def a_wheel(folder: Path, name: str, version: str) -> Path:
+    """A real wheel of one module."""
+    import zipfile
+
+    folder.mkdir()
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", f"MARK = '{version}'\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
