@@ -81,7 +81,7 @@ class RunningServer:
             "REQUESTS_CA_BUNDLE": self.bundle,
             "SSL_CERT_FILE": self.bundle,
             "REGISTRY_DISCOVERY_ENDPOINT_URL": f"{self.https_url}/",
-            "AZUREML_RUN_POLLING_INTERVAL_MIN": "0.2",
+            "AZUREML_RUN_POLLING_INTERVAL_MIN": "1",
             "AZUREML_RUN_POLLING_INTERVAL_MAX": "1",
             "MLFLOW_TRACKING_URI": f"{self.https_url}/mlflow/rest{WORKSPACE_ID}",
             "MLFLOW_TRACKING_TOKEN": self.token("https://ml.azure.com"),

@@ -95,13 +95,17 @@ def test_data_without_upload_and_archive(ml_client: MLClient) -> None:
 
 
 def test_mltable(ml_client: MLClient, folder: Path) -> None:
-    (folder / "MLTable").write_text("paths:\n  - file: ./a.csv\ntransformations:\n  - read_delimited:\n      delimiter: ','\n")
+    (folder / "MLTable").write_text(
+        "paths:\n  - file: ./a.csv\ntransformations:\n  - read_delimited:\n      delimiter: ','\n"
+    )
     made = ml_client.data.create_or_update(Data(name="table", path=str(folder), type="mltable"))
     assert made.type == "mltable"
 
 
 def test_models_upload_download(ml_client: MLClient, folder: Path, tmp_path: Path) -> None:
-    made = ml_client.models.create_or_update(Model(name="model", path=str(folder), type="custom_model", tags={"a": "b"}))
+    made = ml_client.models.create_or_update(
+        Model(name="model", path=str(folder), type="custom_model", tags={"a": "b"})
+    )
     assert made.version == "1"
     ml_client.models.download("model", version="1", download_path=str(tmp_path / "down"))
     assert (tmp_path / "down" / "model" / "folder" / "inner" / "b.txt").read_text() == "b"

@@ -12,7 +12,6 @@ from azure.ai.ml.entities import (
     VirtualMachineSshSettings,
 )
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-
 from tests.server_fixture import GROUP, SUBSCRIPTION
 
 pytestmark = pytest.mark.clients

@@ -12,7 +12,6 @@ from azure.ai.ml.entities import (
     SasTokenConfiguration,
 )
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients

@@ -6,7 +6,6 @@ import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
 from azure.core.exceptions import ResourceNotFoundError
-
 from tests.server_fixture import SUBSCRIPTION
 
 pytestmark = pytest.mark.clients
@@ -22,9 +21,7 @@ def test_first_start_makes_a_workspace_with_what_it_stands_on(ml_client: MLClien
 
 
 def test_create_update_list_keys_diagnose_delete(ml_client: MLClient) -> None:
-    wanted = Workspace(
-        name="ws-two", location="westus", display_name="Two", description="second", tags={"team": "a"}
-    )
+    wanted = Workspace(name="ws-two", location="westus", display_name="Two", description="second", tags={"team": "a"})
     made = ml_client.workspaces.begin_create(wanted).result()
     assert (made.location, made.display_name, made.description, made.tags["team"]) == ("westus", "Two", "second", "a")
     assert {w.name for w in ml_client.workspaces.list()} == {"mlw-default", "ws-two"}

@@ -56,7 +56,11 @@ def routes(context: DataplaneContext) -> list[Route]:
     return [
         Route("POST", f"/data/v1.0{WORKSPACE}/dataversion/batchGetResolvedUris", _READ, resolve, "Data.resolve"),
         Route(
-            "POST", f"/modelregistry/v1.0{WORKSPACE}/models/batchGetResolvedUris", _READ, resolve, "ModelRegistry.resolve"
+            "POST",
+            f"/modelregistry/v1.0{WORKSPACE}/models/batchGetResolvedUris",
+            _READ,
+            resolve,
+            "ModelRegistry.resolve",
         ),
         Route("GET", f"/datastore/v1.0{WORKSPACE}/datastores/{{name}}", stores, datastore, "DatastoresV1.get"),
         Route("GET", f"/datastore/v1.0{WORKSPACE}/default", stores, datastore, "DatastoresV1.get_default"),

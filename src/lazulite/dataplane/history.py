@@ -103,7 +103,9 @@ class _History:
         workspace = workspace_id(request)
         found = await self._context.database.read(lambda c: self._load(c, workspace, name))
         metadata = run_documents.run(found, self._context.services.location)
-        return JsonResponse({"runMetadata": metadata, "runDefinition": {}, "jobSpecification": None, "systemSettings": {}})
+        return JsonResponse(
+            {"runMetadata": metadata, "runDefinition": {}, "jobSpecification": None, "systemSettings": {}}
+        )
 
     async def patch(self, request: Request) -> Response:
         body = await json_body(request)
@@ -122,9 +124,7 @@ class _History:
             if found.job is None:
                 _change_client_run(connection, workspace, name, changes)
             else:
-                write = Write(
-                    connection, self._context.services, by, {}, found.job.id, dict(found.job.spec), found.job
-                )
+                write = Write(connection, self._context.services, by, {}, found.job.id, dict(found.job.spec), found.job)
                 properties = jobs.change(write, changes)
                 spec = {**found.job.spec, "properties": properties}
                 stored = found.job.with_(spec=spec, archived=write.archived)
@@ -136,8 +136,12 @@ class _History:
     def _load(self, connection: Connection, workspace: str, name: str) -> run_documents.Found:
         run = runs.get(connection, workspace, name)
         if run is None:
-            known = [r.name for r in resources.children(connection, workspace, jobs.TYPE.type, limit=200, newest_first=True)]
-            raise not_found(f"There is no run '{name}' in this workspace.{nearest(name, known)}", "runId", code="UserError")
+            known = [
+                r.name for r in resources.children(connection, workspace, jobs.TYPE.type, limit=200, newest_first=True)
+            ]
+            raise not_found(
+                f"There is no run '{name}' in this workspace.{nearest(name, known)}", "runId", code="UserError"
+            )
         job = resources.get(connection, f"{workspace}/jobs/{name}")
         tags = runs.tags(connection, workspace, [name]).get(name, {})
         return run_documents.Found(workspace, run, job, tags)
@@ -165,7 +169,9 @@ class _History:
         for folder in _LOGS:
             for entry in await self._context.artifacts.list(workspace, root + folder, recursive=True):
                 if entry.size is not None:
-                    files[entry.name.removeprefix(root)] = await self._context.artifacts.sas_url(workspace, entry.name, "r")
+                    files[entry.name.removeprefix(root)] = await self._context.artifacts.sas_url(
+                        workspace, entry.name, "r"
+                    )
         return files
 
 
@@ -176,5 +182,3 @@ def _change_client_run(connection: Connection, workspace: str, name: str, change
         runs.set_tags(connection, workspace, name, {k: str(v) for k, v in changes["tags"].items()})
     if "isArchived" in changes:
         runs.set_lifecycle(connection, workspace, name, "deleted" if changes["isArchived"] else "active")
-
-

@@ -12,7 +12,13 @@ from lazulite.model import job_status
 from lazulite.store.resources import Json, Resource
 from lazulite.store.runs import Run
 
-_STATES = {"SCHEDULED": "Queued", "RUNNING": "Running", "FINISHED": "Completed", "FAILED": "Failed", "KILLED": "Canceled"}
+_STATES = {
+    "SCHEDULED": "Queued",
+    "RUNNING": "Running",
+    "FINISHED": "Completed",
+    "FAILED": "Failed",
+    "KILLED": "Canceled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,10 @@ def run(found: Found, location: str) -> Json:
         "outputDatasets": [],
         "runDefinition": {},
         "jobSpecification": None,
-        "createdBy": {"userObjectId": found.job.spec.get("submittedBy") if found.job else None, "userName": record.user},
+        "createdBy": {
+            "userObjectId": found.job.spec.get("submittedBy") if found.job else None,
+            "userName": record.user,
+        },
         "error": error(found),
         "warnings": None,
         "uniqueChildRunComputeTargets": [],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.requests import Request
@@ -17,9 +17,9 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, unauthenticated
 from lazulite.server.router import Router
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 log = logging.getLogger("lazulite.server")
@@ -39,6 +39,10 @@ class Application:
         self._issuer = issuer
         self._directory = directory
         self._hosts = hosts
+
+    @property
+    def routes(self) -> list[Route]:
+        return self._router.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -150,7 +154,7 @@ def _limited(receive: Receive, headers: dict[bytes, str], route: Route) -> Recei
         raise _too_large(route.max_body)
     seen = 0
 
-    async def limited() -> dict[str, Any]:
+    async def limited() -> MutableMapping[str, Any]:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
@@ -185,7 +189,7 @@ def _stamped(send: Send, headers: dict[bytes, str]) -> Send:
     if client_id := headers.get(b"x-ms-client-request-id"):
         extra.append((b"x-ms-client-request-id", client_id.encode("latin-1")))
 
-    async def stamped(message: dict[str, Any]) -> None:
+    async def stamped(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", []), *extra]
         await send(message)

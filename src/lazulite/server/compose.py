@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
@@ -11,10 +12,11 @@ from starlette.responses import Response
 
 from lazulite.api import crud, identity, locations, lro, management, not_built, write
 from lazulite.api.context import ApiContext
+from lazulite.backends.local.backend import LocalBackend
 from lazulite.core.principal import Principal
 from lazulite.core.version import VERSION
 from lazulite.core.web import PUBLIC, JsonResponse, Route
-from lazulite.dataplane import artifacts as artifact_addresses
+from lazulite.dataplane import artifacts as history_artifacts
 from lazulite.dataplane import assets, history
 from lazulite.dataplane.history import DataplaneContext
 from lazulite.engine.engine import Engine
@@ -27,7 +29,7 @@ from lazulite.resources.declaration import Services
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
 from lazulite.server.artifacts import Artifacts
-from lazulite.server.home import Keys
+from lazulite.server.home import Keys, prepare
 from lazulite.server.isolation import Isolation, probe
 from lazulite.server.router import Router
 from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings
@@ -55,9 +57,10 @@ class Platform:
     isolation: Isolation
 
     async def start(self) -> None:
-        pass
+        await self.engine.start()
 
     async def stop(self) -> None:
+        await self.engine.stop()
         self.database.close()
 
 
@@ -87,12 +90,37 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
     isolation = await probe(settings)
-    engine = None
-    storage = BlobGateway(
-        accounts, store, authorise_bearer=_Bearer(issuer, directory, database), authority=addresses.https_url
+    engine = Engine(
+        database,
+        [LocalBackend(settings.runs_root)],
+        _engine_settings(settings, addresses, isolation),
+        accounts,
+        _JobTokens(issuer),
     )
-    dataplane = DataplaneContext(database, services, artifacts)
-    routes = [
+    storage = BlobGateway(
+        accounts,
+        store,
+        authorise_bearer=_Bearer(issuer, directory, database),
+        authority=addresses.https_url,
+        tenant=keys.tenant,
+    )
+    routes = _routes(context, issuer, directory, artifacts, authority, isolation, settings)
+    hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
+    application = Application(Router(routes), storage, issuer, directory, hosts)
+    return Platform(application, engine, database, isolation)
+
+
+def _routes(
+    context: ApiContext,
+    issuer: TokenIssuer,
+    directory: Directory,
+    artifacts: Artifacts,
+    authority: str,
+    isolation: Isolation,
+    settings: Settings,
+) -> list[Route]:
+    dataplane = DataplaneContext(context.database, context.services, artifacts)
+    return [
         *identity.routes(context, issuer, directory),
         *management.routes(context),
         *lro.routes(context),
@@ -101,13 +129,18 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         *not_built.routes(),
         *history.routes(dataplane),
         *assets.routes(dataplane),
-        *artifact_addresses.routes(database, artifacts),
-        *tracking.routes(TrackingContext(database, artifacts, authority)),
+        *history_artifacts.routes(context.database, artifacts),
+        *tracking.routes(TrackingContext(context.database, artifacts, authority)),
         _health(isolation, settings),
     ]
-    hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
-    application = Application(Router(routes), storage, issuer, directory, hosts)
-    return Platform(application, engine, database, isolation)
+
+
+async def all_routes(home: Path) -> list[Route]:
+    """Every route of a server that lives in `home`; nothing is started."""
+    settings = Settings(home)
+    platform = await compose(settings, prepare(settings), Addresses("https://localhost:0", "http://localhost:0", ""))
+    platform.database.close()
+    return platform.application.routes
 
 
 def _store(settings: Settings) -> BlobStore:

@@ -9,12 +9,15 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import uvicorn
 
 from lazulite.core.clock import now_iso
 from lazulite.core.version import VERSION
 from lazulite.server import home, tls
+from lazulite.server.app import Application
 from lazulite.server.compose import Addresses, compose
 from lazulite.server.settings import Settings
 
@@ -51,23 +54,10 @@ async def _run(
     plain: socket.socket,
 ) -> None:
     platform = await compose(settings, keys, addresses)
-    common = {
-        "app": platform.application,
-        "lifespan": "off",
-        "log_config": None,
-        "access_log": False,
-        "server_header": False,
-        "timeout_keep_alive": 75,
-        "timeout_graceful_shutdown": _SHUTDOWN_S,
-    }
-    pem = str(certificates.server)
-    servers = [
-        _Server(uvicorn.Config(**common, ssl_certfile=pem, ssl_keyfile=pem)),
-        _Server(uvicorn.Config(**common)),
-    ]
+    servers = [_server(platform.application, str(certificates.server)), _server(platform.application, None)]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: [setattr(server, "should_exit", True) for server in servers])
+        loop.add_signal_handler(number, _stop, servers)
     note = {
         "pid": os.getpid(),
         "port": secure.getsockname()[1],
@@ -81,7 +71,7 @@ async def _run(
     await platform.start()
     tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]
     try:
-        while not all(server.started for server in servers) and not any(task.done() for task in tasks):
+        while not all(server.started for server in servers) and not any(t.done() for t in tasks):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         with home.announced(settings.home, note):
             log.info("ready at %s and %s", addresses.https_url, addresses.http_url)
@@ -90,11 +80,31 @@ async def _run(
         await platform.stop()
 
 
+def _server(application: Application, pem: str | None) -> _Server:
+    config = uvicorn.Config(
+        application,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+        ssl_certfile=pem,
+        ssl_keyfile=pem,
+    )
+    return _Server(config)
+
+
+def _stop(servers: list[_Server]) -> None:
+    for server in servers:
+        server.should_exit = True
+
+
 class _Server(uvicorn.Server):
     """Two servers share one loop, so neither may take the process's signals for itself."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 
@@ -113,9 +123,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _loop(main: object) -> None:
+def _loop(main: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
-        asyncio.run(main)  # type: ignore[arg-type]
+        asyncio.run(main)
         return
     import uvloop
 

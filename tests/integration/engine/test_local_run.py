@@ -32,15 +32,16 @@ class LocalWorld(EngineWorld):
             self.settings,
             self.storage,
             PlainTokens(),
-            self.environments,
             utc_now,
+            environments=self.environments,
             sweep_s=1.0,
         )
 
-    async def until(self, job: str, reached: Callable[[JobStatus], bool], limit_s: float = 60.0) -> JobStatus:
+    async def until(self, job: str, reached: Callable[[JobStatus], bool], limit_s: float = 30.0) -> JobStatus:
         end = time.monotonic() + limit_s
         while not reached(status := self.status(job)):
             assert time.monotonic() < end, status
+            assert not status.terminal, status.error
             await asyncio.sleep(0.02)
         return status
 
@@ -63,7 +64,7 @@ async def world(tmp_path: Path) -> AsyncIterator[LocalWorld]:
 async def test_hello_world(world: LocalWorld) -> None:
     world.submit("hello", command="echo hello $AZUREML_RUN_ID; mkdir -p outputs; echo x > outputs/x.txt")
     status = await world.until("hello", lambda s: s.terminal)
-    assert status.state is JobState.COMPLETED, status
+    assert status.state is JobState.COMPLETED, status.error
     assert [passage.state.value for passage in status.states][:2] == ["Queued", "Preparing"]
     assert "hello hello" in world.log("hello")
     assert (world.artifacts("hello") / "outputs" / "x.txt").read_text() == "x\n"
@@ -92,7 +93,7 @@ async def test_inputs_and_outputs(world: LocalWorld) -> None:
         outputs={"copy": {"jobOutputType": "uri_folder"}},
     )
     status = await world.until("io", lambda s: s.terminal)
-    assert status.state is JobState.COMPLETED, status
+    assert status.state is JobState.COMPLETED, status.error
     assert (world.root / "storage/acct/blobs/azureml/io/copy/copy.csv").read_text() == "a,b\n"
     assert "n=3" in world.log("io")
     assert "--x" not in world.log("io")
@@ -125,7 +126,7 @@ async def test_a_job_that_ended_while_no_engine_ran_is_finished_by_the_next(worl
     world.submit("short", command="sleep 0.5; echo ended")
     await world.until("short", lambda s: s.handle is not None)
     await world.engine.stop()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 20
     while "ended" not in world.log("short"):
         assert time.monotonic() < end
         await asyncio.sleep(0.05)
