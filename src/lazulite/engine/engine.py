@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -9,7 +10,7 @@ from lazulite.backends.base import Backend
 from lazulite.core.clock import Clock, utc_now
 from lazulite.engine.computes import ComputeController
 from lazulite.engine.jobs.controller import JobController, active_runs
-from lazulite.engine.jobs.environment import EnvironmentPlanner
+from lazulite.engine.jobs.environment import EnvironmentPlanner, Environments
 from lazulite.engine.loop import Loop
 from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.store.database import Database
@@ -29,16 +30,18 @@ class Engine:
         settings: EngineSettings,
         storage: StorageLocator,
         tokens: Tokens,
-        environments: EnvironmentPlanner,
         clock: Clock = utc_now,
         *,
+        environments: EnvironmentPlanner | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sweep_s: float = 15.0,
     ) -> None:
         self._database = database
+        self._warming: asyncio.Task[None] | None = None
         self._backends = list(backends)
         by_name = {backend.name: backend for backend in backends}
-        jobs = JobController(database, by_name, settings, storage, tokens, environments, clock, self.wake)
+        self._environments = environments or Environments(storage)
+        jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
         computes = ComputeController(database, settings, clock)
         self.loop = Loop([jobs, computes], monotonic=monotonic, sweep_s=sweep_s)
         database.subscribe(self.loop.hint)
@@ -47,6 +50,7 @@ class Engine:
         """Take up everything where it stands: runs that nobody owns are ended, those of jobs are attached to."""
         await self.attach()
         self.loop.start()
+        self._warming = asyncio.create_task(self._environments.warm())
 
     async def attach(self) -> None:
         """The first half of `start`, without the loop."""
@@ -58,6 +62,8 @@ class Engine:
     async def stop(self) -> None:
         """Let go of everything. Runs go on, and the next engine attaches to them."""
         await self.loop.stop()
+        if self._warming is not None:
+            await asyncio.gather(self._warming, return_exceptions=True)
         for backend in self._backends:
             await backend.close()
 

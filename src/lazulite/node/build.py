@@ -24,7 +24,8 @@ def build(
         file.write("".join(f"{line}\n" for line in describe(plan)))
     python = [uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv]
     run_uv(plan, python, folder, log, variables, tick)
-    run_uv(plan, install_command(plan, folder, venv, uv), folder, log, variables, tick)
+    if plan["requirements"]:
+        run_uv(plan, install_command(plan, folder, venv, uv), folder, log, variables, tick)
     copy_context(plan, os.path.join(folder, "files"))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from uv import find_uv_bin
+
 from lazulite.backends.base import Backend
 from lazulite.backends.fake import FakeBackend
 from lazulite.core import arm_id
@@ -70,6 +72,9 @@ class BareEnvironments:
     def __init__(self, interpreter: str = "python3") -> None:
         self.interpreter = interpreter
 
+    async def warm(self) -> None:
+        pass
+
     async def plan(self, facts: Facts) -> EnvironmentPlan:
         return EnvironmentPlan(key="bare", name="bare:1", python="3.11", interpreter=self.interpreter)
 
@@ -92,7 +97,8 @@ class EngineWorld:
         self.backend: Backend = backend or self.fake
         self.storage = FolderStorage(root / "storage")
         self.environments = BareEnvironments()
-        self.settings = EngineSettings(home=root, environments_root=root / "environments", **(settings or {}))
+        given = {"uv": find_uv_bin(), **(settings or {})}
+        self.settings = EngineSettings(home=root, environments_root=root / "environments", **given)
         self._hints: list[str] = []
         self.database.subscribe(self._hints.extend)
         self.engine = self.new_engine()
@@ -107,8 +113,8 @@ class EngineWorld:
             self.settings,
             self.storage,
             PlainTokens(),
-            self.environments,
             self.clock,
+            environments=self.environments,
             monotonic=self.clock.monotonic,
         )
         return self.engine

@@ -1,14 +1,95 @@
-"""From a job's environment to the plan that builds it."""
+"""From a job's environment to the plan that builds it; plans are kept in memory, as an environment never changes."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Protocol
 
+from lazulite.core.errors import ApiError
+from lazulite.core.paths import UnsafePath, open_beneath
 from lazulite.engine.jobs.facts import Facts
+from lazulite.environments import interpreters
+from lazulite.environments.catalogue import CuratedEnvironment
+from lazulite.environments.resolve import resolve
+from lazulite.environments.spec import BuildContext, EnvironmentSpec, Unresolvable
 from lazulite.model.run_plan import EnvironmentPlan
+from lazulite.resources.places import Location
+from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Json, Resource
+
+_KEPT = 512
 
 
 class EnvironmentPlanner(Protocol):
     async def plan(self, facts: Facts) -> EnvironmentPlan:
         """Raises ApiError naming what cannot be met."""
         ...
+
+    async def warm(self) -> None:
+        """Find out beforehand what every plan needs."""
+        ...
+
+
+class Environments:
+    """Resolves environment assets and curated names with the interpreters of this machine."""
+
+    def __init__(self, storage: StorageLocator) -> None:
+        self._storage = storage
+        self._plans: dict[tuple[str, str], EnvironmentPlan] = {}
+
+    async def warm(self) -> None:
+        await asyncio.to_thread(interpreters.discover)
+
+    async def plan(self, facts: Facts) -> EnvironmentPlan:
+        key = _identity(facts.environment)
+        found = self._plans.get(key)
+        if found is None:
+            found = await asyncio.to_thread(self._resolve, facts)
+            if len(self._plans) >= _KEPT:
+                self._plans.clear()
+            self._plans[key] = found
+        return found
+
+    def _resolve(self, facts: Facts) -> EnvironmentPlan:
+        try:
+            return resolve(self._spec(facts), interpreters=interpreters.discover())
+        except Unresolvable as error:
+            raise ApiError(400, "EnvironmentUnresolvable", str(error), target="environmentId") from error
+
+    def _spec(self, facts: Facts) -> EnvironmentSpec:
+        environment = facts.environment
+        if isinstance(environment, CuratedEnvironment):
+            return environment.spec()
+        properties = environment.properties
+        return EnvironmentSpec(
+            name=environment.id.rsplit("/", 3)[1],
+            version=environment.name,
+            image=properties.get("image"),
+            conda_file=properties.get("condaFile"),
+            build=self._context(properties.get("build") or {}, facts.context),
+        )
+
+    def _context(self, build: Json, where: Location | None) -> BuildContext | None:
+        if not build:
+            return None
+        folder = None
+        if where is not None and where.account is not None and where.container is not None:
+            folder = self._storage.local_path(where.account, where.container, where.path)
+        if folder is None:
+            uri = build.get("contextUri")
+            raise Unresolvable(
+                f"The build context '{uri}' does not lie in a datastore of this machine: upload it again."
+            )
+        name = str(build.get("dockerfilePath") or "Dockerfile").removeprefix("./")
+        try:
+            with os.fdopen(open_beneath(folder, name), encoding="utf-8") as file:
+                return BuildContext(dockerfile=file.read(), folder=str(folder))
+        except (OSError, UnsafePath, UnicodeDecodeError) as error:
+            raise Unresolvable(f"The build context has no readable Dockerfile '{name}': {error}") from error
+
+
+def _identity(environment: Resource | CuratedEnvironment) -> tuple[str, str]:
+    if isinstance(environment, CuratedEnvironment):
+        return environment.name, environment.latest
+    return environment.key, environment.etag
