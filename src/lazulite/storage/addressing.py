@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -34,7 +35,7 @@ def host_account(host: str) -> bool:
     return _HOST.match(host) is not None
 
 
-def address(raw_path: str, host: str, query: dict[str, str]) -> Address:
+def address(raw_path: str, host: str, query: Mapping[str, str]) -> Address:
     """Read the address. Raises StorageError when it is none."""
     found = _HOST.match(host)
     if found and not raw_path.startswith(PREFIX):

@@ -12,6 +12,7 @@ from lazulite.storage.leases import change, check_blob_lease
 from lazulite.storage.naming import metadata
 from lazulite.storage.store import APPEND_BLOB, BLOCK_BLOB, Blob, Record
 
+_EARLY_BYTES = 1024 * 1024
 _TIERS = ("Hot", "Cool", "Cold", "Archive")
 
 
@@ -19,7 +20,8 @@ async def put_blob(exchange: Exchange) -> Answer:
     """Put Blob: a block blob with its content, or an empty append blob."""
     kind = _kind(exchange)
     record = new_record(exchange, kind)
-    await exchange.writable()
+    if (exchange.request.content_length or _EARLY_BYTES) >= _EARLY_BYTES:
+        await exchange.writable()  # do not take a long body in that cannot be kept
     limit = exchange.limits.put_bytes if kind == BLOCK_BLOB else 0
     async with exchange.content(limit, md5=kind == BLOCK_BLOB) as content:
         if kind == BLOCK_BLOB:

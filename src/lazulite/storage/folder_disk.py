@@ -76,20 +76,18 @@ class FolderDisk:
         """Runs where it is called. -1 when there is nothing of that name."""
         parts = self.parts(account, container, name)
         try:
-            parent = paths.open_directory(self.root, parts[:-1])
-        except NotADirectoryError:
+            return paths.open_beneath(self.root, parts, _READ | flags)
+        except (NotADirectoryError, IsADirectoryError):
             return -1
         except FileNotFoundError:
             self._require(account, container)
             return -1
-        try:
-            return os.open(parts[-1], _READ | flags, dir_fd=parent)
+        except paths.UnsafePath:
+            return -1
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            if error.errno == errno.ENXIO:  # a socket or a pipe that nobody reads
                 return -1
             raise
-        finally:
-            os.close(parent)
 
     def _require(self, account: str, container: str) -> None:
         try:
@@ -184,7 +182,7 @@ class FolderDisk:
                 write_all(fd, chunk)
             return self._place(account, container, name, fd, path, record)
         except BaseException:
-            _unlink(path)
+            unlink(path)
             raise
         finally:
             os.close(fd)
@@ -194,21 +192,50 @@ class FolderDisk:
             self._temporary += 1
             return self.account(account).temporary / f"{os.getpid():x}-{self._temporary:x}"
 
+    def write_small(
+        self, account: str, container: str, name: str, chunks: Sequence[bytes], record: Record
+    ) -> tuple[int, Path, Blob]:
+        """Write a temporary file with its record, without waiting for the disk; runs where it is called.
+
+        Returns its descriptor, which the caller closes, its path, and the blob that `settle` makes of it.
+        """
+        path = self._temporary_path(account)
+        fd = os.open(path, _NEW, 0o666)
+        try:
+            for chunk in chunks:
+                write_all(fd, chunk)
+            return fd, path, self._label(account, container, name, fd, record)
+        except BaseException:
+            os.close(fd)
+            unlink(path)
+            raise
+
+    def settle(self, account: str, container: str, name: str, fd: int, path: Path) -> None:
+        """Make the temporary file durable, and rename it into place, durably."""
+        os.fsync(fd)
+        with self._parent(account, container, name) as (parent, leaf):
+            self._move(account, container, name, path, parent, leaf)
+            os.fsync(parent)
+
     def _place(self, account: str, container: str, name: str, fd: int, path: Path, record: Record) -> Blob:
         """Give a written temporary file its record and its name, durably."""
-        records = self.account(account).records
+        blob = self._label(account, container, name, fd, record)
+        self.settle(account, container, name, fd, path)
+        return blob
+
+    def _label(self, account: str, container: str, name: str, fd: int, record: Record) -> Blob:
         modified = self._tick()
         os.utime(fd, ns=(modified, modified))
         envelope = Envelope(record, modified)
-        records.save(fd, container, name, envelope)
-        os.fsync(fd)
-        with self._parent(account, container, name) as (parent, leaf):
-            old = _inode(parent, leaf) if records.keeps_beside(container) else 0
-            _rename_over(path, parent, leaf)
-            os.fsync(parent)
+        self.account(account).records.save(fd, container, name, envelope)
+        return _blob(name, os.fstat(fd), envelope)
+
+    def _move(self, account: str, container: str, name: str, path: Path, parent: int, leaf: str) -> None:
+        records = self.account(account).records
+        old = _inode(parent, leaf) if records.keeps_beside(container) else 0
+        _rename_over(path, parent, leaf)
         if old:
             records.forget(old, container, name)
-        return _blob(name, os.fstat(fd), envelope)
 
     @contextlib.contextmanager
     def _parent(self, account: str, container: str, name: str) -> Iterator[tuple[int, str]]:
@@ -401,7 +428,7 @@ class FolderDisk:
             staged.write_to(fd, choice, present)
             return self._place(account, container, name, fd, path, record)
         except BaseException:
-            _unlink(path)
+            unlink(path)
             raise
         finally:
             os.close(fd)
@@ -493,6 +520,6 @@ def _copy_spool(content: Spool, fd: int, position: int) -> None:
         write_all(fd, chunk)
 
 
-def _unlink(path: Path) -> None:
+def unlink(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

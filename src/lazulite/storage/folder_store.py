@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from lazulite.core import paths
-from lazulite.storage.folder_disk import FolderDisk, container_part
+from lazulite.storage.folder_disk import FolderDisk, container_part, unlink
 from lazulite.storage.folder_names import path_parts
 from lazulite.storage.spool import Spool
 from lazulite.storage.store import Blob, Block, BlockChoice, Container, ContainerRecord, ListQuery, Page, Record
@@ -29,6 +29,7 @@ from lazulite.storage.store import Blob, Block, BlockChoice, Container, Containe
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _INLINE_BYTES = 256 * 1024
+_SMALL_BYTES = 64 * 1024
 
 
 class FolderStore:
@@ -101,7 +102,18 @@ class FolderStore:
         return Spool(lambda: self._disk.account(account).temporary, self._executor)
 
     async def put(self, account: str, container: str, name: str, content: Spool, record: Record) -> Blob:
-        return await self._run(self._disk.put, account, container, name, content, record)
+        if content.fd >= 0 or content.size > _SMALL_BYTES:
+            return await self._run(self._disk.put, account, container, name, content, record)
+        path_parts(name)
+        fd, path, blob = self._disk.write_small(account, container, name, content.chunks, record)
+        try:
+            await self._run(self._disk.settle, account, container, name, fd, path)
+        except BaseException:
+            unlink(path)
+            raise
+        finally:
+            os.close(fd)
+        return blob
 
     async def append(self, account: str, container: str, name: str, content: Spool, blob: Blob) -> Blob:
         return await self._run(self._disk.append, account, container, name, content, blob.record)

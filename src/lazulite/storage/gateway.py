@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import time
-import uuid
 from collections.abc import Callable
 
 from lazulite.core.clock import Clock, utc_now
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 _PIECE_BYTES = 1024 * 1024
 _DEFAULT_VERSION = b"2021-08-06"
 _ENOSPC = 28
+_STARTED = os.urandom(10).hex().encode()
+_numbers = itertools.count(1)
 
 
 class BlobGateway:
@@ -141,7 +144,7 @@ def _refusal(error: StorageError) -> Answer:
 
 async def _send(scope: Scope, send: Send, answer: Answer) -> None:
     headers = [(name.lower().encode(), value.encode("utf-8")) for name, value in answer.headers.items()]
-    headers.append((b"x-ms-request-id", uuid.uuid4().hex.encode()))
+    headers.append((b"x-ms-request-id", b"%s-%012x" % (_STARTED, next(_numbers))))
     version = _DEFAULT_VERSION
     for name, value in scope["headers"]:
         if name == b"x-ms-version":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -33,7 +34,7 @@ class Request:
         self.scheme: str = scope["scheme"]
         self.headers = {name.decode("latin-1"): _text(value) for name, value in scope["headers"]}
         self.raw_path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        self.query = parse_query(scope["query_string"].decode("latin-1"))
+        self.query: Mapping[str, str] = parse_query(scope["query_string"].decode("latin-1"))
         self.client: str = (scope.get("client") or ("",))[0]
         self.address: Address = address(self.raw_path, self.headers.get("host", ""), self.query)
 
@@ -103,8 +104,12 @@ def too_large(limit: int) -> StorageError:
     )
 
 
-def parse_query(text: str) -> dict[str, str]:
-    """Names in lower case, values decoded; of several with one name the first counts."""
+@lru_cache(maxsize=2048)
+def parse_query(text: str) -> Mapping[str, str]:
+    """Names in lower case, values decoded; of several with one name the first counts.
+
+    Clients repeat their signatures for every request, so the latest are remembered.
+    """
     query: dict[str, str] = {}
     if text:
         for pair in text.split("&"):
