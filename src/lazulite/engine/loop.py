@@ -122,8 +122,10 @@ class Loop:
                 else:
                     self._spawn(item)
             due = min(self._queue.next_due(), next_sweep)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, due - self._monotonic()))
+                async with asyncio.timeout(max(0.0, due - self._monotonic())):
+                    await self._wake.wait()
 
     async def _swept(self) -> None:
         try:

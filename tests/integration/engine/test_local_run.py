@@ -45,6 +45,12 @@ class LocalWorld(EngineWorld):
             await asyncio.sleep(0.02)
         return status
 
+    async def until_true(self, reached: Callable[[], object], limit_s: float = 20.0) -> None:
+        end = time.monotonic() + limit_s
+        while not reached():
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+
     def log(self, job: str) -> str:
         path = self.artifacts(job) / "user_logs" / "std_log.txt"
         return path.read_text() if path.exists() else ""
@@ -68,7 +74,7 @@ async def test_hello_world(world: LocalWorld) -> None:
     assert [passage.state.value for passage in status.states][:2] == ["Queued", "Preparing"]
     assert "hello hello" in world.log("hello")
     assert (world.artifacts("hello") / "outputs" / "x.txt").read_text() == "x\n"
-    assert not list((world.root / "runs").glob("*/hello"))
+    await world.until_true(lambda: not list((world.root / "runs").glob("*/hello")))
 
 
 async def test_a_failing_command(world: LocalWorld) -> None:
@@ -126,10 +132,7 @@ async def test_a_job_that_ended_while_no_engine_ran_is_finished_by_the_next(worl
     world.submit("short", command="sleep 0.5; echo ended")
     await world.until("short", lambda s: s.handle is not None)
     await world.engine.stop()
-    end = time.monotonic() + 20
-    while "ended" not in world.log("short"):
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
+    await world.until_true(lambda: "ended" in world.log("short"))
     world.engine = world.real_engine()
     await world.engine.start()
     assert (await world.until("short", lambda s: s.terminal)).state is JobState.COMPLETED
@@ -156,8 +159,5 @@ async def test_a_cluster_job_frees_its_node(world: LocalWorld) -> None:
     world.compute("c", most=2)
     world.submit("a", computeId="c", command="echo a")
     await world.until("a", lambda s: s.terminal)
-    end = time.monotonic() + 10
-    while world.nodes("c") != [("idle", None)]:
-        assert time.monotonic() < end, world.nodes("c")
-        await asyncio.sleep(0.02)
+    await world.until_true(lambda: world.nodes("c") == [("idle", None)])
     assert world.get(f"{WORKSPACE}/computes/c").status["currentNodeCount"] == 1
