@@ -23,6 +23,7 @@ from lazulite.server.settings import Settings
 
 log = logging.getLogger("lazulite.server")
 _SHUTDOWN_S = 5
+_GOODBYE_S = 0.2
 
 
 class PortTaken(Exception):
@@ -106,6 +107,20 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Pooled connections of a client never answer TLS's goodbye; waiting for it would hold up every stop.
+        goodbye = asyncio.get_running_loop().call_later(_GOODBYE_S, self._drop_idle)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            goodbye.cancel()
+
+    def _drop_idle(self) -> None:
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if (cycle is None or cycle.response_complete) and connection.transport is not None:
+                connection.transport.abort()
 
 
 def _listen(host: str, port: int) -> socket.socket:
