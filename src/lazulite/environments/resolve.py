@@ -21,7 +21,7 @@ FORMAT = 1
 
 def resolve(spec: EnvironmentSpec, *, interpreters: Sequence[Interpreter]) -> EnvironmentPlan:
     """The plan for `spec` with the interpreters there are. Raises Unresolvable naming what to change."""
-    packages, copies, workdir = gather(spec)
+    packages, copies = gather(spec)
     packages = rules.apply(packages)
     interpreter, note = choose(packages.python, interpreters)
     context = spec.build.folder if spec.build and copies else None
@@ -37,34 +37,33 @@ def resolve(spec: EnvironmentSpec, *, interpreters: Sequence[Interpreter]) -> En
         context=context,
         copies=copies,
         variables=packages.variables,
-        workdir=workdir,
         notes=[*packages.notes, *([note] if note else [])],
     )
     return msgspec.structs.replace(plan, key=content_key(plan))
 
 
-def gather(spec: EnvironmentSpec) -> tuple[Packages, list[CopyStep], str | None]:
+def gather(spec: EnvironmentSpec) -> tuple[Packages, list[CopyStep]]:
     """What the spec's sources ask for together. Raises Unresolvable."""
     if spec.curated is not None:
         found = catalogue.lookup(spec.curated)
         if found is None:
             raise Unresolvable(f"There is no curated environment '{spec.curated}'.")
-        return found.packages(), [], None
+        return found.packages(), []
     if spec.build is not None:
         image = dockerfile.parse(spec.build)
         packages = of_image(image.base or "")
         packages.add(image.packages)
-        return packages, image.copies, image.workdir
+        return packages, image.copies
     if spec.image is None and spec.conda_file is None:
         raise Unresolvable(f"The environment {spec.label} has neither an image, a conda_file nor a build context.")
     if spec.conda_file is None:
-        return of_image(spec.image or ""), [], None
+        return of_image(spec.image or ""), []
     packages = images.packages(spec.image) if spec.image else Packages(python=images.DEFAULT)
     # Azure gives a conda_file an environment of its own beside the image's packages.
     packages.requirements = []
     packages.notes = [f"The image {spec.image} is not run as a container: the conda_file's packages stand for it."]
     packages.add(conda.parse(spec.conda_file, unreadable))
-    return packages, [], None
+    return packages, []
 
 
 def of_image(image: str) -> Packages:

@@ -60,7 +60,6 @@ class EnvironmentPlan(msgspec.Struct, kw_only=True):
     """The folder that a Dockerfile's COPY reads."""
     copies: list[CopyStep] = []
     variables: dict[str, str] = {}
-    workdir: str | None = None
     notes: list[str] = []
     """Every approximation, one sentence each, for the job's system log."""
 

@@ -91,7 +91,6 @@ def live(folder: str) -> None:
         status.Status(os.path.join(folder, "status.json")).phase("done", outcome="failed", error=broken)
         return
     signal.signal(signal.SIGTERM, lambda *_: setattr(this, "cancel_requested", True))
-    descendants.become_subreaper()
     result = execute(this)
     this.cancelable = False
     this.status.phase("finalizing")

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -125,8 +126,25 @@ def pip_settings() -> dict[str, str]:
     return found
 
 
-def compile_later(shared: str) -> None:
-    """Byte-compile the packages in a process of its own: a job sees them read-only and could not keep it."""
+def compile_later(shared: str, requirements: list[str]) -> None:
+    """Byte-compile the packages in a process of its own: a job sees them read-only and could not keep it.
+
+    What was asked for by name comes first, tests never.
+    """
+    (packages,) = glob.glob(os.path.join(shared, "venv", "lib", "python*", "site-packages"))
+    first = [os.path.join(packages, name) for name in import_names(packages, requirements)]
     python = os.path.join(shared, "venv", "bin", "python")
-    for packages in glob.glob(os.path.join(shared, "venv", "lib*", "python*", "site-packages")):
-        spawn.detached([python, "-m", "compileall", "-q", "-q", packages], nice=15)
+    skipping = ["-q", "-q", "-j", "0", "-x", "/tests?/"]
+    spawn.detached([python, "-m", "compileall", *skipping, *filter(os.path.isdir, first), packages])
+
+
+def import_names(packages: str, requirements: list[str]) -> list[str]:
+    """The top folders that the distributions of `requirements` installed, in their order."""
+    names: dict[str, None] = {}
+    for requirement in requirements:
+        stem = re.sub(r"[-_.]+", "_", re.split(r"[^\w.-]", requirement, maxsplit=1)[0]).lower()
+        for record in glob.glob(os.path.join(packages, f"{stem}-*.dist-info", "RECORD")):
+            with open(record, encoding="utf-8") as file:
+                tops = [line.partition("/")[0] for line in file if "/" in line]
+            names.update(dict.fromkeys(top for top in tops if top.isidentifier()))
+    return list(names)

@@ -72,8 +72,8 @@ def run_logged(command: list[str], log: str, variables: dict[str, str], folder: 
     return os.waitstatus_to_exitcode(status)
 
 
-def detached(command: list[str], *, nice: int) -> None:
-    """Start something that nobody waits for and that outlives this process."""
+def detached(command: list[str]) -> None:
+    """Start something that nobody waits for, that outlives this process and gives way to others."""
     pid = os.fork()
     if pid:
         os.waitpid(pid, 0)
@@ -82,7 +82,7 @@ def detached(command: list[str], *, nice: int) -> None:
         os._exit(0)
     try:
         os.setsid()
-        os.nice(nice)
+        os.nice(10)
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)

@@ -77,7 +77,7 @@ def build_into(run: Run, shared: str) -> None:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     run.log(f"environment {plan['name']} built in {seconds} s, {facts['bytes'] // 1_000_000} MB")
-    build.compile_later(shared)
+    build.compile_later(shared, plan["requirements"])
 
 
 def touch(path: str) -> None:

@@ -39,6 +39,7 @@ def execute(run: Run) -> int:
     command = substitute.command(run.plan["command"], run.values)
     if not run.bubblewrap:
         isolation.link_mounts(run)
+    descendants.become_subreaper()
     processes: list[Process] = []
     woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, lambda *_: None)
