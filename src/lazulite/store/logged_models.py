@@ -119,7 +119,7 @@ def delete(c: Connection, model: LoggedModel) -> None:
 
 def set_tags(c: Connection, model: LoggedModel, tags: dict[str, str]) -> None:
     if tags:
-        c.execute(_UPSERT_TAG, [{"model": model.number, "key": k, "value": v} for k, v in tags.items()])
+        _UPSERT_TAG.run(c, [(model.number, key, value) for key, value in tags.items()])
 
 
 def delete_tag(c: Connection, model: LoggedModel, key: str) -> bool:
@@ -129,7 +129,7 @@ def delete_tag(c: Connection, model: LoggedModel, key: str) -> bool:
 
 def log_params(c: Connection, model: LoggedModel, params: dict[str, str]) -> None:
     if params:
-        c.execute(_UPSERT_PARAM, [{"model": model.number, "key": k, "value": v} for k, v in params.items()])
+        _UPSERT_PARAM.run(c, [(model.number, key, value) for key, value in params.items()])
 
 
 def log_points(
@@ -142,23 +142,16 @@ def log_points(
         logged_models.c.workspace == workspace_number(workspace_id), where
     )
     numbers: dict[str, int] = {row.model_id: row.number for row in c.execute(query)}
-    rows = [
-        {
-            "model": numbers[model_id],
-            "run_id": run_id,
-            "key": point.key,
-            "step": point.step,
-            "timestamp": point.timestamp,
-            "value": 0.0 if point.value != point.value else point.value,
-            "is_nan": point.value != point.value,
-            "dataset_name": name,
-            "dataset_digest": digest,
-        }
-        for model_id, name, digest, point in wanted
-        if model_id in numbers
-    ]
+    rows: list[tuple[Any, ...]] = []
+    for model_id, name, digest, point in wanted:
+        if model_id in numbers:
+            is_nan = point.value != point.value
+            value = 0.0 if is_nan else point.value
+            rows.append(
+                (numbers[model_id], run_id, point.key, point.step, point.timestamp, value, is_nan, name, digest)
+            )
     if rows:
-        c.execute(_UPSERT_POINT, rows)
+        _UPSERT_POINT.run(c, rows)
 
 
 def tags_of(c: Connection, models: Sequence[int]) -> dict[int, dict[str, str]]:

@@ -64,26 +64,18 @@ class ParamConflict(Exception):
 
 def log_points(c: Connection, run: int, experiment: int, points: Iterable[LoggedPoint]) -> None:
     """Append points; one that is there already stays as it is. The newest by (step, timestamp, value) is the latest."""
-    rows: list[dict[str, Any]] = []
-    latest: dict[str, dict[str, Any]] = {}
+    rows: list[tuple[Any, ...]] = []
+    latest: dict[str, tuple[Any, ...]] = {}
     for point in points:
         is_nan = point.value != point.value
-        row = {
-            "run": run,
-            "key": point.key,
-            "step": point.step,
-            "timestamp": point.timestamp,
-            "value": 0.0 if is_nan else point.value,
-            "is_nan": is_nan,
-            "experiment": experiment,
-        }
+        row = (run, point.key, point.step, point.timestamp, 0.0 if is_nan else point.value, is_nan)
         rows.append(row)
         known = latest.get(point.key)
-        if known is None or _age(row) >= _age(known):
+        if known is None or row[2:5] >= known[2:5]:
             latest[point.key] = row
     if rows:
-        c.execute(_INSERT_POINT, rows)
-        c.execute(_UPSERT_LATEST, list(latest.values()))
+        _INSERT_POINT.run(c, rows)
+        _UPSERT_LATEST.run(c, [(*row, experiment) for row in latest.values()])
 
 
 def log_params(c: Connection, run: int, params: dict[str, str]) -> None:
@@ -97,9 +89,9 @@ def log_params(c: Connection, run: int, params: dict[str, str]) -> None:
     conflicts = [(key, old, params[key]) for key, old in known.items() if params[key] != old]
     if conflicts:
         raise ParamConflict(conflicts)
-    new = [{"run": run, "key": key, "value": value} for key, value in params.items() if key not in known]
+    new = [(run, key, value) for key, value in params.items() if key not in known]
     if new:
-        c.execute(run_params.insert(), new)
+        _INSERT_PARAM.run(c, new)
 
 
 def history(
@@ -159,12 +151,11 @@ def add_dataset(c: Connection, run: int, experiment: int, item: DatasetInput) ->
             "profile": item.profile,
         }
         number = c.execute(datasets.insert().returning(datasets.c.number), values).scalar_one()
-    c.execute(_INSERT_RUN_DATASET, {"run": run, "dataset": number, "tags": msgspec.json.encode(item.tags)})
+    _INSERT_RUN_DATASET.run(c, [(run, number, msgspec.json.encode(item.tags))])
 
 
 def add_model(c: Connection, run: int, model: RunModel) -> None:
-    values = {"run": run, "direction": model.direction, "model_id": model.model_id, "step": model.step}
-    c.execute(_INSERT_RUN_MODEL, values)
+    _INSERT_RUN_MODEL.run(c, [(run, model.direction, model.model_id, model.step)])
 
 
 def tags_of(c: Connection, runs: Sequence[int]) -> dict[int, dict[str, str]]:
@@ -220,10 +211,6 @@ def datasets_in(c: Connection, experiments: Sequence[int], limit: int) -> list[t
     return [(r.experiment, r.name, r.digest, msgspec.json.decode(r.tags).get("mlflow.data.context")) for r in rows]
 
 
-def _age(row: dict[str, Any]) -> tuple[int, int, float]:
-    return row["step"], row["timestamp"], row["value"]
-
-
 def _point(row: Any) -> LoggedPoint:
     return LoggedPoint(row.key, float("nan") if row.is_nan else row.value, row.timestamp, row.step)
 
@@ -248,6 +235,7 @@ def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         yield numbers[start : start + _CHUNK]
 
 
+_INSERT_PARAM = upsert(run_params)
 _INSERT_POINT = upsert(metric_points)
 _UPSERT_LATEST = upsert(
     latest_metrics,

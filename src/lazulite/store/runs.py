@@ -137,7 +137,7 @@ def create(
     except sa.exc.IntegrityError:
         raise RunExists(run_id) from None
     if own:
-        c.execute(run_tags.insert(), [{"run": number, "key": k, "value": v} for k, v in own.items()])
+        _UPSERT_TAG.run(c, [(number, key, value) for key, value in own.items()])
     del values["workspace"], values["key"], values["experiment"]
     return Run(
         number=number,
@@ -239,7 +239,7 @@ def write_tags(c: Connection, number: int, new: dict[str, str]) -> None:
     if changed := {column: value for column, value in columns.items() if value is not None}:
         c.execute(runs.update().where(runs.c.number == number).values(**changed))
     if own:
-        c.execute(_UPSERT_TAG, [{"run": number, "key": k, "value": v} for k, v in own.items()])
+        _UPSERT_TAG.run(c, [(number, key, value) for key, value in own.items()])
 
 
 def replace_tags(c: Connection, workspace_id: str, run_id: str, new: dict[str, str]) -> None:
@@ -315,21 +315,34 @@ def from_row(row: Row[*tuple[Any, ...]]) -> Run:
     return Run(number, run_id, experiment, DEFAULT_ID if is_default else str(experiment), *rest)
 
 
-def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> sa.TextClause:
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """`insert ... on conflict`, run for many rows at once by the driver itself: the hot path of logging.
+
+    The text is the same on SQLite and PostgreSQL but for how a parameter is written.
+    """
+
+    columns: tuple[str, ...]
+    text: str
+
+    def run(self, c: Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Rows in the order of `columns`."""
+        mark = "?" if c.dialect.paramstyle == "qmark" else "%s"
+        c.exec_driver_sql(self.text.format(", ".join(mark for _ in self.columns)), rows)
+
+
+def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> Upsert:
     """Insert, or `replace` these columns where a row of the same primary key is there; without any, leave that row.
 
-    Text, as it is the same on SQLite and PostgreSQL and SQLAlchemy's two constructs for it are not. `where` may
-    compare `excluded` (the new row) with the table's (the one there).
+    `where` may compare `excluded` (the new row) with the table's (the one there).
     """
-    names = [column.name for column in table.columns]
+    names = tuple(column.name for column in table.columns)
     key = ", ".join(column.name for column in table.primary_key)
     then = "update set " + ", ".join(f"{name} = excluded.{name}" for name in replace) if replace else "nothing"
     if where:
         then += f" where {where}"
-    return sa.text(
-        f"insert into {table.name} ({', '.join(names)}) values ({', '.join(':' + n for n in names)}) "  # noqa: S608
-        f"on conflict ({key}) do {then}"
-    )
+    into = f"insert into {table.name} ({', '.join(names)}) values"
+    return Upsert(names, f"{into} ({{}}) on conflict ({key}) do {then}")
 
 
 def _set(c: Connection, workspace_id: str, run_id: str, values: dict[str, Any]) -> None:

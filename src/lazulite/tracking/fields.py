@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -122,6 +123,7 @@ def metric_value(value: float) -> float | str:
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
+@lru_cache(4096)
 def check_name(name: str | None, path: str = "key", *, kind: str = "key", limit: int = MAX_KEY) -> str:
     """The name of a metric, parameter or tag; refused where it could not be a file's. Raises ApiError."""
     if name is None:

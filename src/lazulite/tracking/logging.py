@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -21,6 +20,7 @@ from lazulite.tracking.fields import MAX_PARAM_VALUE, Fields, as_integer, as_num
 from lazulite.tracking.runs import tag
 
 MOST_METRICS, MOST_PARAMS, MOST_TAGS, MOST_IN_ALL = 1000, 100, 250, 1000
+_INT64 = 2**63
 _LOGGED_MODELS_TAG = "mlflow.log-model.history"
 
 #: A metric with the model and the dataset (name, digest) it is said to be of.
@@ -29,7 +29,7 @@ Measured = tuple[LoggedPoint, str | None, str | None, str | None]
 
 async def log_metric(call: Call) -> Json:
     run_id = call.fields.run_id()
-    return await _log(call, run_id, [_measured(call.fields, "", need_timestamp=True)], {}, {})
+    return await _log(call, run_id, [_measured(call.fields, "")], {}, {})
 
 
 async def log_param(call: Call) -> Json:
@@ -56,7 +56,7 @@ async def log_batch(call: Call) -> Json:
     run_id = fields.run_id()
     sent = {name: fields.objects(name) for name in ("metrics", "params", "tags")}
     _check_counts({name: len(items) for name, items in sent.items()})
-    points = [_measured(item, f"metrics[{n}].", need_timestamp=True) for n, item in enumerate(sent["metrics"])]
+    points = [_measured(item, f"metrics[{n}].") for n, item in enumerate(sent["metrics"])]
     params = _params(sent["params"])
     tags = dict(
         tag(_key(item, f"tags[{n}].key"), item.maybe_text("value"), f"tags[{n}].key")
@@ -142,14 +142,25 @@ def _log_to_models(c: Connection, call: Call, run: Run, points: Sequence[Measure
         model_store.log_points(c, call.workspace, of_models, run.run_id)
 
 
-def _measured(item: Fields, path: str, *, need_timestamp: bool) -> Measured:
+def _measured(item: Fields, path: str) -> Measured:
+    values = item.values
+    match values:
+        # What clients send, without the care that a refusal's words need.
+        case {"key": str(key), "value": float(value), "timestamp": int(timestamp), "step": int(step), **more} if (
+            key and not more and 0 <= timestamp < _INT64 and -_INT64 <= step < _INT64
+        ):
+            return LoggedPoint(check_name(key, "name", kind="Metric name"), value, timestamp, step), None, None, None
+    return _measured_carefully(item, path)
+
+
+def _measured_carefully(item: Fields, path: str) -> Measured:
     key, values = _key(item, f"{path}key"), item.values
     if values.get("value") is None:
         raise missing(f"{path}value")
     value = as_number(f"{path}value", values["value"])
-    if values.get("timestamp") is None and need_timestamp:
+    if values.get("timestamp") is None:
         raise missing(f"{path}timestamp")
-    timestamp = as_integer(f"{path}timestamp", values.get("timestamp") or int(time.time() * 1000))
+    timestamp = as_integer(f"{path}timestamp", values["timestamp"])
     if timestamp < 0:
         raise invalid(
             f"Invalid value {timestamp} for parameter '{path}timestamp' supplied: metric '{key}' (value={value}). "
