@@ -249,7 +249,8 @@ def _list_document(
 def _blob_element(blob: Blob, lead: str, include: set[str], now: float) -> str:
     parts = ["<Blob>", name_element(lead + blob.name), "<Properties>", _properties(blob, now), "</Properties>"]
     if "metadata" in include:
-        parts.append(metadata_element(blob.record.metadata))
+        marked = {"hdi_isfolder": "true"} if blob.record.directory else {}
+        parts.append(metadata_element(blob.record.metadata | marked))
     if "tags" in include and blob.record.tags:
         parts.append(tags_element(blob.record.tags))
     parts.append("</Blob>")

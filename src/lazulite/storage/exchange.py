@@ -191,6 +191,9 @@ def blob_headers(blob: Blob, now: float) -> dict[str, str]:
     _optional_headers(headers, record)
     for name, value in record.metadata.items():
         headers["x-ms-meta-" + name] = value
+    if record.directory:
+        headers["x-ms-meta-hdi_isfolder"] = "true"
+        headers["x-ms-resource-type"] = "directory"
     return headers
 
 

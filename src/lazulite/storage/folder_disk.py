@@ -348,6 +348,14 @@ class FolderDisk:
                 os.close(fd)
         return _directory_blob(name, envelope)
 
+    def delete_directory(self, account: str, container: str, name: str) -> None:
+        parts = self.parts(account, container, name)
+        trash = self.account(account).temporary / uuid.uuid4().hex
+        with paths.directory(self.root, parts[:-1]) as parent:
+            os.rename(parts[-1], trash, src_dir_fd=parent)
+            os.fsync(parent)
+        shutil.rmtree(trash, ignore_errors=True)
+
     def rename(self, account: str, container: str, name: str, target_container: str, target: str) -> None:
         source = self.parts(account, container, name)
         with (

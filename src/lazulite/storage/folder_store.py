@@ -152,6 +152,9 @@ class FolderStore:
             return False
         return True
 
+    async def delete_directory(self, account: str, container: str, name: str) -> None:
+        await self._run(self._disk.delete_directory, account, container, name)
+
     async def rename(self, account: str, container: str, name: str, target_container: str, target: str) -> None:
         await self._run(self._disk.rename, account, container, name, target_container, target)
 

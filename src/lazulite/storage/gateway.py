@@ -134,6 +134,8 @@ class BlobGateway:
 def _route(request: Request) -> Operation:
     if request.address.service == "blob":
         return routing.route(request)
+    if request.address.service == "dfs":
+        return routing.route_path(request)
     raise not_built(f"The {request.address.service} service of storage")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from lazulite.storage import blob_reads, blob_writes, block_writes, containers, copies, service
+from lazulite.storage import blob_reads, blob_writes, block_writes, containers, copies, datalake, service
 from lazulite.storage.authorization import Need
 from lazulite.storage.errors import StorageError, not_built
 from lazulite.storage.exchange import Answer, Exchange
@@ -154,6 +154,35 @@ def route(request: Request) -> Operation:
             "InvalidQueryParameterValue", f"There is no operation {method} with comp='{comp[:60]}' on this resource."
         )
     raise StorageError("UnsupportedHttpVerb", f"The resource does not support {method}.")
+
+
+_FILE_SYSTEM_OPERATIONS = {
+    "PUT": _CONTAINER_OPERATIONS["PUT", ""],
+    "HEAD": _CONTAINER_OPERATIONS["GET", ""],
+    "DELETE": _CONTAINER_OPERATIONS["DELETE", ""],
+    "GET": _of_container("List Paths", datalake.list_paths, "l", f"{_BLOBS}/read", container_sas=True),
+}
+_PATH_OPERATIONS = {
+    "PUT": _of_blob("Create Path", datalake.create_path, "wc", "write"),
+    "PATCH": _of_blob("Update Path", datalake.update_path, "wac", "write"),
+    "GET": _of_blob("Read Path", blob_reads.get_blob, "r", "read"),
+    "HEAD": _of_blob("Get Path Properties", datalake.path_properties, "r", "read"),
+    "DELETE": _of_blob("Delete Path", datalake.delete_path, "d", "delete"),
+}
+
+
+def route_path(request: Request) -> Operation:
+    """The Data Lake operation that a request asks for. Raises StorageError 405 or 501."""
+    where = request.address
+    if where.blob:
+        found = _PATH_OPERATIONS.get(request.method)
+    elif where.container:
+        found = _FILE_SYSTEM_OPERATIONS.get(request.method)
+    else:
+        raise not_built("The account level of the Data Lake service")
+    if found is None:
+        raise StorageError("UnsupportedHttpVerb", f"The resource does not support {request.method}.")
+    return found
 
 
 def _blob_operation(request: Request, method: str, comp: str) -> Operation | None:

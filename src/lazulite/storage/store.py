@@ -191,6 +191,10 @@ class BlobStore(Protocol):
 
     async def is_directory(self, account: str, container: str, name: str) -> bool: ...
 
+    async def delete_directory(self, account: str, container: str, name: str) -> None:
+        """Remove a directory and all below it, at once for those who look."""
+        ...
+
     async def rename(self, account: str, container: str, name: str, target_container: str, target: str) -> None:
         """Move a blob or a directory with all below it."""
         ...

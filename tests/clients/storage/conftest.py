@@ -51,7 +51,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ca = folder / "ca.pem"
     authority.cert_pem.write_to_path(ca)
     store = FolderStore(folder / "root")
-    config = uvicorn.Config(lambda: None, host="127.0.0.1", port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        lambda: None, host="127.0.0.1", port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     runner = uvicorn.Server(config)

@@ -1,0 +1,64 @@
+"""The unmodified azure-storage-file-datalake, as datastores of Data Lake accounts use it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.filedatalake import DataLakeServiceClient, FileSystemClient
+
+KEY = base64.b64encode(b"k" * 64).decode()
+pytestmark = pytest.mark.clients
+
+
+@pytest.fixture
+def system(server: Any) -> FileSystemClient:
+    url = server.account_url.replace("_.blob.", "_.dfs.")
+    credential = {"account_name": "acct1", "account_key": KEY}
+    service = DataLakeServiceClient(url, credential=credential, connection_verify=str(server.ca), retry_total=0)
+    client = service.get_file_system_client(f"f-{uuid.uuid4().hex}")
+    client.create_file_system()
+    return client
+
+
+def test_directories_and_files(system: FileSystemClient, server: Any) -> None:
+    directory = system.create_directory("asset/one")
+    directory.set_metadata({"name": "x", "version": "1"})
+    assert directory.exists()
+    assert directory.get_directory_properties().metadata == {"name": "x", "version": "1", "hdi_isfolder": "true"}
+    data = os.urandom(300_000)
+    directory.create_file("deep/file.bin").upload_data(data, overwrite=True)
+    assert system.get_file_client("asset/one/deep/file.bin").download_file().readall() == data
+    assert (server.root / "acct1" / system.file_system_name / "asset/one/deep/file.bin").read_bytes() == data
+    names = [(p.name, p.is_directory) for p in system.get_paths("asset")]
+    assert names == [("asset/one", True), ("asset/one/deep", True), ("asset/one/deep/file.bin", False)]
+    assert [p.name for p in system.get_paths(recursive=False)] == ["asset"]
+    assert not system.get_file_client("asset/none").exists()
+
+
+def test_append_in_steps(system: FileSystemClient) -> None:
+    file = system.create_file("log")
+    file.append_data(b"one", 0)
+    file.append_data(b"two", 3)
+    file.flush_data(6)
+    file.append_data(b"three", 6, flush=True)
+    assert file.download_file().readall() == b"onetwothree"
+    with pytest.raises(HttpResponseError):
+        file.flush_data(100)
+
+
+def test_rename_and_delete(system: FileSystemClient) -> None:
+    file = system.create_file("a/b")
+    file.upload_data(b"1", overwrite=True)
+    renamed = file.rename_file(f"{system.file_system_name}/c/d")
+    assert renamed.download_file().readall() == b"1"
+    assert not file.exists()
+    system.get_directory_client("c").delete_directory()
+    assert [p.name for p in system.get_paths()] == ["a"] or list(system.get_paths()) == []
+    with pytest.raises(HttpResponseError) as caught:
+        list(system.get_paths("nowhere"))
+    assert caught.value.error_code == "PathNotFound"
