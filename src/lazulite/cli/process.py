@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -90,7 +91,7 @@ def stop(server: Server, *, timeout_s: float = 20) -> None:
     except PermissionError:
         raise CommandError(f"process {server.pid} belongs to another user", "stop it as that user") from None
     deadline = time.monotonic() + timeout_s
-    while process_exists(server.pid) and not _reaped(server.pid):
+    while _held(server.home):
         if time.monotonic() > deadline:
             raise CommandError(
                 f"the server (process {server.pid}) has not ended after {timeout_s:.0f} s",
@@ -156,12 +157,16 @@ def _shorten(log: Path) -> None:
         log.replace(log.with_suffix(".log.1"))
 
 
-def _reaped(pid: int) -> bool:
+def _held(home: Path) -> bool:
+    """Whether a server has the home's lock. Its process number says less: a parent may not have asked for it yet."""
     try:
-        done, _ = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
+        with (home / "server.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
         return False
-    return done == pid
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _is_ours(pid: int) -> bool:
