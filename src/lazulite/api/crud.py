@@ -13,6 +13,7 @@ from lazulite.api.context import ApiContext, document
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request
 from lazulite.core.web import Handler, JsonResponse, Route, json_body
+from lazulite.model import wire
 from lazulite.resources import versions
 from lazulite.resources.declaration import Action, Call, Reading, ResourceType, Shape, Verb
 from lazulite.store import resources
@@ -135,9 +136,8 @@ class _Endpoint:
     async def put_container(self, request: Request) -> Response:
         body = await json_body(request)
         id_ = _path_id(request)
-        archived = body.get("properties", {}).get("isArchived", False)
-        if not isinstance(archived, bool):
-            raise bad_request("properties.isArchived must be true or false.", "properties.isArchived")
+        wire.check(body, wire.Asset)
+        archived = bool((body.get("properties") or {}).get("isArchived"))
 
         def transaction(connection: Connection) -> tuple[Json, bool]:
             reading = self._context.reading(connection, request)

@@ -15,6 +15,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
+from lazulite.model import wire
 from lazulite.resources import storage_accounts, workspaces
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -129,7 +130,10 @@ class _Management:
     async def deploy(self, request: Request) -> Response:
         """Create the workspace that the SDK's template describes; done when the answer is."""
         body = await json_body(request)
-        sent = body.get("properties", {}).get("parameters") or {}
+        wire.check(body, None)
+        sent = (body.get("properties") or {}).get("parameters") or {}
+        if not isinstance(sent, dict):
+            raise bad_request("parameters must be an object.", "properties.parameters")
         values = {k: v.get("value") if isinstance(v, dict) else v for k, v in sent.items()}
         name, body = workspaces.from_template(values)
         group = canonical(request.scope["path"]).split("/providers/")[0]

@@ -15,7 +15,9 @@ def table(routes: Iterable[Route]) -> str:
     rows = sorted(
         (_short(route.path), route.method, route.permission, route.operation, _served_by(route)) for route in routes
     )
-    lines = [f"{method:<7}{path}\n       {operation} | {right} | {module}" for path, method, right, operation, module in rows]
+    lines = [
+        f"{method:<7}{path}\n       {operation} | {right} | {module}" for path, method, right, operation, module in rows
+    ]
     return "\n".join(lines)
 
 

@@ -15,9 +15,10 @@ from starlette.requests import Request
 
 from lazulite.api.context import ApiContext, document
 from lazulite.api.lro import start
-from lazulite.core.errors import ApiError, bad_request, nearest, not_found
+from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
+from lazulite.model import wire
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -152,8 +153,8 @@ def _store(
     existing: Resource | None,
     origin: Origin,
 ) -> Written:
-    if not isinstance(body.get("properties", {}), dict):
-        raise bad_request("properties must be a JSON object.", "properties")
+    wire.check(body, type_.wire)
+    body["properties"] = body.get("properties") or {}
     caller = origin.principal
     write = Write(connection, context.services, caller, origin.query, existing.id if existing else id_, body, existing)
     if existing is None:

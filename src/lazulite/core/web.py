@@ -82,6 +82,8 @@ async def json_body(request: Request, *, required: bool = True) -> dict[str, Any
         document = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         document = _lenient(raw, error)
+    except RecursionError:
+        raise bad_request("The body is nested too deeply.", "body", code="InvalidRequestContent") from None
     if not isinstance(document, dict):
         raise bad_request(
             f"The body must be a JSON object, and is a JSON {type(document).__name__}.",
@@ -97,7 +99,7 @@ def _lenient(raw: bytes, error: Exception) -> Any:
 
     try:
         return json.loads(raw, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise bad_request(
             f"The body is not JSON: {error}. Check quotes, commas and the text's encoding (UTF-8).",
             "body",

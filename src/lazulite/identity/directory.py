@@ -62,7 +62,9 @@ class Directory:
         held = self._assignments.get(principal.id, ())
         return any(a.scope == "/" or (a.scope + "/").startswith(prefix + "/") for a in held)
 
-    async def create(self, name: str, role: str, scope: str, *, kind: str = "ServicePrincipal") -> tuple[Principal, str]:
+    async def create(
+        self, name: str, role: str, scope: str, *, kind: str = "ServicePrincipal"
+    ) -> tuple[Principal, str]:
         """A new principal with one role; returns it and its key, which is shown this once.
 
         Raises ApiError 400 where the role is not one of Azure's built-in ones.

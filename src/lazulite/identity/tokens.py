@@ -78,7 +78,7 @@ class TokenIssuer:
         except (JoseError, ValueError):
             raise unauthenticated(
                 "The access token was not issued by this server. Set the environment again with "
-                "`eval \"$(lazulite env)\"`, and unset AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID "
+                '`eval "$(lazulite env)"`, and unset AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID '
                 "if they belong to another cloud."
             ) from None
         principal = Principal(

@@ -7,6 +7,7 @@ import datetime as dt
 from lazulite.core import arm_id, sas
 from lazulite.core.clock import utc_now
 from lazulite.core.errors import validation
+from lazulite.model import wire
 from lazulite.resources import assets, datastores, workspaces
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Write
 from lazulite.store import resources
@@ -58,6 +59,7 @@ def pending_upload(reading: Call, workspace_id: str, container: str) -> Answer:
 TYPE = ResourceType(
     collection="workspaces/codes",
     operations="CodeVersions",
+    wire=wire.Code,
     shape=Shape.VERSIONED,
     prepare=prepare,
     view=assets.view,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lazulite.core.errors import nearest, validation
+from lazulite.model import wire
 from lazulite.resources import assets
 from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
 from lazulite.store.resources import Json, Resource
@@ -41,6 +42,7 @@ def _without_nulls(spec: Json) -> Json:
 TYPE = ResourceType(
     collection="workspaces/components",
     operations="ComponentVersions",
+    wire=wire.Component,
     shape=Shape.VERSIONED,
     prepare=prepare,
     view=view,

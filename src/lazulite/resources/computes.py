@@ -5,6 +5,7 @@ from __future__ import annotations
 from lazulite.core import names
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError, conflict, nearest, validation
+from lazulite.model import wire
 from lazulite.resources import vm_sizes
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
 from lazulite.store import resources
@@ -153,8 +154,11 @@ def _kind(write: Write) -> str:
 
 
 def _prepare_cluster(inner: Json, old: Json) -> None:
-    # An update may leave the size out: it cannot change, so what was there stands.
-    inner["vmSize"] = _size(inner.get("vmSize") or old.get("vmSize") or vm_sizes.DEFAULT)
+    # The size cannot change. The SDK fills its default in where an update leaves it out, so that means: as it was.
+    sent = inner.get("vmSize")
+    if old.get("vmSize") and (not sent or sent == vm_sizes.DEFAULT):
+        sent = old["vmSize"]
+    inner["vmSize"] = _size(sent or vm_sizes.DEFAULT)
     if old.get("vmSize") and inner["vmSize"].lower() != old["vmSize"].lower():
         message = f"The size of a cluster cannot change ({old['vmSize']} -> {inner['vmSize']}): delete it first."
         raise conflict(message, "properties.properties.vmSize")
@@ -282,6 +286,7 @@ def _instance_state(reading: Reading, resource: Resource) -> Json:
 TYPE = ResourceType(
     collection="workspaces/computes",
     operations="Compute",
+    wire=wire.Compute,
     verbs=frozenset(Verb),
     prepare=prepare,
     view=view,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lazulite.core.errors import nearest, validation
+from lazulite.model import wire
 from lazulite.resources import assets
 from lazulite.resources.declaration import ResourceType, Shape, Write
 
@@ -24,6 +25,7 @@ def prepare(write: Write) -> None:
 TYPE = ResourceType(
     collection="workspaces/data",
     operations="DataVersions",
+    wire=wire.Data,
     shape=Shape.VERSIONED,
     prepare=prepare,
     view=assets.view,

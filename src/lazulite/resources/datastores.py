@@ -9,6 +9,7 @@ from typing import Any
 from lazulite.core import names, sas
 from lazulite.core.clock import utc_now
 from lazulite.core.errors import ApiError, conflict, nearest, validation
+from lazulite.model import wire
 from lazulite.resources import storage_accounts
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Write
 from lazulite.store import resources
@@ -156,6 +157,7 @@ def _hours(value: object) -> float:
 TYPE = ResourceType(
     collection="workspaces/datastores",
     operations="Datastores",
+    wire=wire.Datastore,
     prepare=prepare,
     view=view,
     remove=remove,

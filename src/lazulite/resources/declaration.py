@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
@@ -150,6 +151,8 @@ class ResourceType:
     collection: str
     operations: str
     shape: Shape = Shape.CHILD
+    #: The types of the properties that we act on.
+    wire: type[msgspec.Struct] | None = None
     verbs: frozenset[Verb] = frozenset({Verb.LIST, Verb.GET, Verb.PUT, Verb.DELETE})
     prepare: Callable[[Write], None] = keep
     view: Callable[[Reading, Resource], Json] = as_sent

@@ -7,6 +7,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import validation
 from lazulite.environments import catalogue
 from lazulite.environments.catalogue import CuratedEnvironment
+from lazulite.model import wire
 from lazulite.resources import assets
 from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
 from lazulite.store.resources import Json, Resource
@@ -118,6 +119,7 @@ def view(reading: Reading, resource: Resource) -> Json:
 TYPE = ResourceType(
     collection="workspaces/environments",
     operations="EnvironmentVersions",
+    wire=wire.Environment,
     shape=Shape.VERSIONED,
     prepare=prepare,
     view=view,

@@ -11,7 +11,7 @@ from typing import Any
 from lazulite.core import arm_id, names
 from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
-from lazulite.model import job_status
+from lazulite.model import job_status, wire
 from lazulite.model.job_status import JobState
 from lazulite.resources import job_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
@@ -234,6 +234,7 @@ def _as_job(reading: Reading, workspace: str, run: runs.Run) -> Json:
 TYPE = ResourceType(
     collection="workspaces/jobs",
     operations="Jobs",
+    wire=wire.Job,
     verbs=frozenset({Verb.LIST, Verb.GET, Verb.PUT, Verb.DELETE}),
     prepare=prepare,
     view=view,

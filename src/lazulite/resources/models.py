@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lazulite.core.errors import nearest, validation
+from lazulite.model import wire
 from lazulite.resources import assets
 from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
 from lazulite.store.resources import Json, Resource
@@ -29,6 +30,7 @@ def view(reading: Reading, resource: Resource) -> Json:
 TYPE = ResourceType(
     collection="workspaces/models",
     operations="ModelVersions",
+    wire=wire.Model,
     shape=Shape.VERSIONED,
     prepare=prepare,
     view=view,

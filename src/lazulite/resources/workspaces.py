@@ -7,6 +7,7 @@ import uuid
 
 from lazulite.core import arm_id, names
 from lazulite.core.errors import ApiError, validation
+from lazulite.model import wire
 from lazulite.resources import datastores, storage_accounts
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Verb, Write
 from lazulite.store import resources, runs
@@ -187,6 +188,7 @@ def storage_account(reading: Reading, workspace_id: str) -> str:
 TYPE = ResourceType(
     collection="workspaces",
     operations="Workspaces",
+    wire=wire.Workspace,
     shape=Shape.TRACKED,
     verbs=frozenset(Verb),
     prepare=prepare,
