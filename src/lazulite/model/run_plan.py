@@ -100,6 +100,8 @@ class Input(msgspec.Struct, kw_only=True):
     value: str | None = None
     """The literal as text, as it goes into the command."""
     path: str | None = None
+    root: str | None = None
+    """The datastore's folder that `path` lies in: a link that leads out of it is refused."""
     url: str | None = None
     uri: str | None = None
     """The address as the user knows it (`azureml://...`): messages name it, and mode `direct` passes it on."""
@@ -112,6 +114,8 @@ class Output(msgspec.Struct, kw_only=True):
     type: str = "uri_folder"
     mode: str = "rw_mount"
     path: str | None = None
+    root: str | None = None
+    """As of an input."""
     url: str | None = None
     uri: str | None = None
 

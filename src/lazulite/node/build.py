@@ -80,7 +80,7 @@ def copy_context(plan: Mapping[str, Any], target: str) -> None:
         place = os.path.join(target, step["destination"].lstrip("/"))
         source = os.path.join(plan["context"], step["source"])
         if os.path.isdir(source):
-            shutil.copytree(source, place, dirs_exist_ok=True)
+            shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
         else:
             os.makedirs(os.path.dirname(place), exist_ok=True)
             shutil.copyfile(source, place)

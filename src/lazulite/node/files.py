@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 
 
@@ -17,19 +18,15 @@ def replace(path: str, data: bytes, *, durable: bool = True) -> None:
     os.rename(aside, path)
 
 
-def copy(source: str, target: str) -> None:
-    """Copy one file's content and times, durable and atomic; the target's folder is made."""
+def store(source: int, target: str) -> None:
+    """Copy the rest of an open file to `target`, durable and atomic; the target's folder is made."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     aside = f"{target}.{os.getpid()}.tmp"
     try:
-        shutil.copyfile(source, aside)
-        with contextlib.suppress(OSError):
-            shutil.copymode(source, aside)
-        descriptor = os.open(aside, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with open(source, "rb", closefd=False) as reader, open(aside, "wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            os.fsync(writer.fileno())
         os.rename(aside, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -37,30 +34,57 @@ def copy(source: str, target: str) -> None:
         raise
 
 
+def opened(root: str) -> Iterator[tuple[str, int]]:
+    """(path relative to `root`, descriptor) of every regular file, following no link.
+
+    A job may still be writing there: what is opened is what was looked at, so that no file can be swapped for a link
+    that leads out of the folder.
+    """
+    for folder, _, names, descriptor in os.fwalk(root, follow_symlinks=False):
+        for name in sorted(names):
+            try:
+                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
+            except OSError:
+                continue
+            try:
+                if stat.S_ISREG(os.fstat(file).st_mode):
+                    yield os.path.relpath(os.path.join(folder, name), root), file
+            finally:
+                os.close(file)
+
+
 def copy_tree(source: str, target: str, tick: Callable[[], None]) -> int:
-    """Copy the files below `source` (following links, as an upload would); `tick` is called per file. Counts files."""
+    """Copy the files below `source`, links left out; `tick` is called per file. Returns how many."""
     os.makedirs(target, exist_ok=True)
     count = 0
-    for path, name in walk(source, follow=True):
-        place = os.path.join(target, name)
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        shutil.copyfile(path, place)
-        shutil.copystat(path, place)
-        count += 1
-        tick()
-    for root, folders, _ in os.walk(source, followlinks=True):
-        for folder in folders:
-            os.makedirs(os.path.join(target, os.path.relpath(os.path.join(root, folder), source)), exist_ok=True)
+    for folder, folders, names in os.walk(source):
+        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
+        for name in folders:
+            os.makedirs(os.path.join(place, name), exist_ok=True)
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                shutil.copy2(path, os.path.join(place, name))
+                count += 1
+                tick()
     return count
 
 
-def walk(root: str, *, follow: bool = False) -> Iterator[tuple[str, str]]:
-    """(path, path relative to `root`) of every regular file; a link to a file counts only when `follow`."""
-    for folder, _, names in os.walk(root, followlinks=follow):
+def walk(root: str) -> Iterator[tuple[str, str]]:
+    """(path, path relative to `root`) of every regular file; links are followed, as an upload follows them."""
+    for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.isfile(path) and (follow or not os.path.islink(path)):
+            if os.path.isfile(path):
                 yield path, os.path.relpath(path, root)
+
+
+def beneath(path: str, root: str | None) -> str:
+    """The real path. Raises PermissionError when a link leads out of `root`; None checks nothing."""
+    real = os.path.realpath(path)
+    if root is not None and os.path.commonpath([real, os.path.realpath(root)]) != os.path.realpath(root):
+        raise PermissionError(f"a link leads out of the datastore: {path}")
+    return real
 
 
 def size(root: str) -> int:

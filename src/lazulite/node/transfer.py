@@ -84,10 +84,10 @@ def list_blobs(container: str, query: str, prefix: str, ca_bundle: str | None, t
             return
 
 
-def upload(source: str, url: str, query: str, ca_bundle: str | None, tick: Tick) -> None:
-    """Store a file as a block blob; large ones in blocks that are committed at once. Raises TransferError."""
-    size = os.path.getsize(source)
-    with open(source, "rb") as file:
+def upload(source: int, url: str, query: str, ca_bundle: str | None, tick: Tick) -> None:
+    """Store an open file as a block blob; large ones in blocks that are committed at once. Raises TransferError."""
+    size = os.fstat(source).st_size
+    with open(source, "rb", closefd=False) as file:
         if size <= BLOCK:
             put(join(url, query), file.read(), {"x-ms-blob-type": "BlockBlob"}, ca_bundle, tick)
             return
@@ -104,8 +104,8 @@ def upload(source: str, url: str, query: str, ca_bundle: str | None, tick: Tick)
 def upload_folder(source: str, url: str, query: str, ca_bundle: str | None, tick: Tick) -> int:
     """Store every regular file below `source` under the address. Returns how many. Raises TransferError."""
     count = 0
-    for path, name in files.walk(source):
-        upload(path, f"{url.rstrip('/')}/{quote(name)}", query, ca_bundle, tick)
+    for name, file in files.opened(source):
+        upload(file, f"{url.rstrip('/')}/{quote(name)}", query, ca_bundle, tick)
         count += 1
         tick()
     return count

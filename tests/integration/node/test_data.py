@@ -231,3 +231,20 @@ def test_code_by_address(a_run: ARun, blobs: str) -> None:
     run = a_run("cat a.csv 'sub/b c.csv'", code=Code(url=f"{blobs}/data")).start()
     assert run.wait()["outcome"] == "completed"
     assert run.log() == "a\nb\n"
+
+
+def test_a_link_out_of_the_datastore_is_refused(a_run: ARun, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "key").write_text("secret")
+    (data / "planted").symlink_to(tmp_path / "keys")
+    given = Input(kind="path", path=str(data / "planted"), root=str(data))
+    error = a_run("cat ${{inputs.x}}/key", inputs={"x": given}).start().wait()["error"]
+    assert error["code"] == "UserError/InputNotFound"
+    copied = Input(kind="path", mode="download", path=str(data), root=str(data))
+    run = a_run("cat ${{inputs.x}}/planted/key", inputs={"x": copied}).start()
+    assert run.wait()["outcome"] == "failed"
+    assert "secret" not in run.log()
+    outputs = {"o": Output(mode="upload", path=str(data), root=str(data))}
+    status = a_run("mkdir ${{outputs.o}}/planted; echo x > ${{outputs.o}}/planted/key", outputs=outputs).start().wait()
+    assert status["error"]["code"] == "OutputUploadFailed"
+    assert (tmp_path / "keys" / "key").read_text() == "secret"

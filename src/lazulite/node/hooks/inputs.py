@@ -32,7 +32,10 @@ def bind(run: Run, name: str, given: dict[str, Any]) -> str:
 
 
 def from_path(run: Run, name: str, given: dict[str, Any], folder: str) -> str:
-    source = os.path.realpath(given["path"])
+    try:
+        source = files.beneath(given["path"], given.get("root"))
+    except PermissionError as error:
+        raise missing(name, given, str(error)) from error
     if not os.path.exists(source):
         raise missing(name, given, "there is nothing at that path")
     target = folder

@@ -1,6 +1,5 @@
 """`./outputs` and `./logs` of the working directory: copied to the run's artifacts while it runs, and at its end."""
 
-import contextlib
 import os
 
 from .. import files
@@ -15,14 +14,13 @@ def collect(run: Run) -> None:
         source = os.path.join(run.workdir, folder)
         if os.path.islink(source):
             continue
-        for path, name in files.walk(source):
-            with contextlib.suppress(FileNotFoundError):
-                copy_changed(run, path, f"{folder}/{name}")
+        for name, file in files.opened(source):
+            copy_changed(run, file, f"{folder}/{name}")
 
 
-def copy_changed(run: Run, path: str, name: str) -> None:
-    found = os.stat(path)
+def copy_changed(run: Run, file: int, name: str) -> None:
+    found = os.fstat(file)
     stamp = (found.st_mtime_ns, found.st_size)
     if run.collected.get(name) != stamp:
-        files.copy(path, run.artifact(name))
+        files.store(file, run.artifact(name))
         run.collected[name] = stamp

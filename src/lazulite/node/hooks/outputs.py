@@ -22,7 +22,7 @@ def bind(run: Run, name: str, asked: dict[str, Any]) -> str:
     folder = os.path.join(run.capability, name)
     if is_mounted(asked):
         os.makedirs(asked["path"], exist_ok=True)
-        run.mounts.append(Mount(os.path.realpath(asked["path"]), folder, writable=True))
+        run.mounts.append(Mount(files.beneath(asked["path"], asked.get("root")), folder, writable=True))
         return folder
     os.makedirs(folder, exist_ok=True)
     return os.path.join(folder, file_name(asked)) if asked["type"] == "uri_file" else folder
@@ -63,19 +63,28 @@ def store(run: Run, name: str, asked: dict[str, Any], scratch: str) -> int:
         query = run.query(f"outputs.{name}")
         return transfer.upload_folder(scratch, asked["url"], query, run.plan["ca_bundle"], run.tick)
     os.makedirs(asked["path"], exist_ok=True)
+    root = files.beneath(asked["path"], asked.get("root"))
     count = 0
-    for path, relative in files.walk(scratch):
-        files.copy(path, os.path.join(asked["path"], relative))
+    for relative, file in files.opened(scratch):
+        target = os.path.join(root, relative)
+        files.beneath(os.path.dirname(target), root)
+        files.store(file, target)
         count += 1
         run.tick()
     return count
 
 
 def store_file(run: Run, name: str, asked: dict[str, Any], path: str) -> int:
-    if not os.path.isfile(path) or os.path.islink(path):
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
         return 0
-    if asked["kind"] == "blob":
-        transfer.upload(path, asked["url"], run.query(f"outputs.{name}"), run.plan["ca_bundle"], run.tick)
-    else:
-        files.copy(path, asked["path"])
+    try:
+        if asked["kind"] == "blob":
+            transfer.upload(file, asked["url"], run.query(f"outputs.{name}"), run.plan["ca_bundle"], run.tick)
+        else:
+            files.beneath(os.path.dirname(asked["path"]), asked.get("root"))
+            files.store(file, asked["path"])
+    finally:
+        os.close(file)
     return 1
