@@ -85,7 +85,9 @@ def allocate(
     boot_s: float = 0.0,
     node_limit: int | None = None,
 ) -> Allocation:
-    """Place what can be placed at `now`. `node_limit` bounds the nodes of all clusters and serverless jobs together."""
+    """Place what can be placed at `now`. `node_limit` bounds the nodes that jobs hold at a time, all computes together;
+    a single job may exceed it when nothing else runs, so that none waits for ever.
+    """
     work = _Work(list(pools), list(demands), now, boot_s, node_limit)
     work.release()
     work.reclaim()
@@ -109,6 +111,8 @@ class _Work:
         self.done = Allocation()
         self.blocked: set[str] = set()
         self.wanted: dict[str, int] = {}
+        self.full = False
+        self.reserved = 0
 
     def release(self) -> None:
         """Free the nodes of jobs that are over, let booted nodes be idle, drop what was taken away."""
@@ -132,8 +136,8 @@ class _Work:
         """Take away nodes that are to be pre-empted, and the places of jobs whose compute is gone or stopped."""
         for pool in self.pools.values():
             for node in pool.nodes:
-                if node.id in pool.preempted and node.state != "preempted":
-                    self._preempt(pool, node, f"node {node.id} of '{pool.name}' was pre-empted")
+                if node.id in pool.preempted and node.state not in ("preempted", "leaving"):
+                    self._preempt(node.id, f"node {node.id} of '{pool.name}' was pre-empted", node.job)
         for demand in self.demands:
             pool_now = self.pools.get(demand.pool or "")
             if demand.nodes is None or demand.pool is None or demand.evicted:
@@ -172,11 +176,11 @@ class _Work:
             self._serve_slots(demand, pool)
 
     def _serve_serverless(self, demand: Demand) -> None:
-        free = self._free(demand.count)
-        if free >= demand.count or self._used() == 0:
+        if self._room(demand):
             self.done.placed[demand.job] = ()
+            self.reserved += demand.count
         else:
-            self.done.waiting[demand.job] = f"waits for {demand.count} free node(s) of this machine ({free} free)"
+            self.done.waiting[demand.job] = self._no_room(demand)
 
     def _serve_slots(self, demand: Demand, pool: Pool) -> None:
         taken = sum(1 for d in self.demands if d.pool == pool.id and d.nodes is not None)
@@ -199,21 +203,55 @@ class _Work:
             )
             self.done.failed[demand.job] = ("NotEnoughNodes", message)
             return
+        if not self._room(demand):
+            self.done.waiting[demand.job] = self._no_room(demand)
+            return
         held = self.wanted.get(pool.id, 0)
-        self.wanted[pool.id] = held + demand.count
-        ready = self._count(pool.id, "idle", "preparing")
-        self._grow(pool.id, held + demand.count - ready, for_dedicated=not pool.low_priority)
+        self._grow(pool.id, held + demand.count - self._count(pool.id, "idle", "preparing"))
         idle = [node for node in self.pools[pool.id].nodes if node.state == "idle"]
         if pool.id not in self.blocked and len(idle) >= demand.count:
-            self.wanted[pool.id] = held
+            self.reserved += demand.count
             self._place(demand, pool.id, [node.id for node in idle[: demand.count]])
-        else:
-            self.blocked.add(pool.id)
-            coming = self._count(pool.id, "preparing")
-            self.done.waiting[demand.job] = (
-                f"waits for {demand.count} node(s) of '{pool.name}': {len(idle)} idle, {coming} coming up, "
-                f"{len(self.pools[pool.id].nodes)} of at most {pool.most} there"
-            )
+            return
+        self.blocked.add(pool.id)
+        self.wanted[pool.id] = held + demand.count
+        coming = self._count(pool.id, "preparing")
+        if len(idle) + coming >= held + demand.count:
+            self.reserved += demand.count  # its nodes are on their way: nobody else takes its room
+        self.done.waiting[demand.job] = (
+            f"waits for {demand.count} node(s) of '{pool.name}': {len(idle)} idle, {coming} coming up, "
+            f"{len(self.pools[pool.id].nodes)} of at most {pool.most} there"
+        )
+
+    def _room(self, demand: Demand) -> bool:
+        """Whether the limit leaves room; if not, a dedicated job pre-empts low-priority ones, and all later ones wait."""
+        if self.node_limit is None:
+            return True
+        used = sum(d.count for d in self.demands if d.nodes is not None) + self.reserved
+        if not self.full and (used == 0 or used + demand.count <= self.node_limit):
+            return True
+        if not self.full and not self._low(demand):
+            self._make_room(used + demand.count - self.node_limit)
+        self.full = True
+        return False
+
+    def _no_room(self, demand: Demand) -> str:
+        return f"waits for {demand.count} of the {self.node_limit} nodes that this machine runs at a time"
+
+    def _make_room(self, count: int) -> None:
+        """Send low-priority jobs back into the queue, the latest first, until `count` nodes are on their way."""
+        count -= sum(d.count for d in self.demands if d.nodes is not None and self._leaves(d))
+        holders = [d for d in self.demands if d.nodes is not None and self._low(d) and not self._leaves(d)]
+        for demand in sorted(holders, key=lambda d: -d.sequence):
+            if count <= 0:
+                return
+            count -= demand.count
+            for node in demand.nodes or ():
+                self._preempt(node, "a dedicated compute needed its place", demand.job)
+            self.done.evicted[demand.job] = _preempted("a dedicated compute needed its place")
+
+    def _leaves(self, demand: Demand) -> bool:
+        return demand.evicted or demand.job in self.done.evicted
 
     def _place(self, demand: Demand, pool_id: str, ids: list[str]) -> None:
         pool = self.pools[pool_id]
@@ -221,55 +259,34 @@ class _Work:
         self._set(pool, taken)
         self.done.placed[demand.job] = tuple(ids)
 
-    def _grow(self, pool_id: str, count: int, *, for_dedicated: bool = False) -> None:
+    def _grow(self, pool_id: str, count: int) -> None:
         pool = self.pools[pool_id]
         count = min(count, pool.most - len(pool.nodes))
         if count <= 0:
             return
-        free = self._free(count)
-        if free < count and for_dedicated:
-            self._make_room(pool_id, count - free)
-            free = self._free(count)
-        if free <= 0 and self._used() == 0:
-            free = count  # one job may always run, whatever the limit
-        pool = self.pools[pool_id]
-        count = min(count, free)
         state: NodeState = "preparing" if self.boot_s > 0 else "idle"
         new = [Node(_node_id(pool, pool.born + n), state, self.now) for n in range(count)]
         self.pools[pool_id] = replace(pool, nodes=(*pool.nodes, *new), born=pool.born + count)
 
-    def _make_room(self, pool_id: str, count: int) -> None:
-        """Take `count` nodes from others for a dedicated cluster: idle ones at once, then low-priority ones."""
-        others = [pool for pool in self._clusters() if pool.id != pool_id]
-        for pool in sorted(others, key=lambda p: not p.low_priority):
-            idle = [node for node in pool.nodes if node.state == "idle"]
-            spare = idle[: max(0, min(count, len(pool.nodes) - pool.least))]
-            count -= len(spare)
-            self._set(pool, [node for node in pool.nodes if node not in spare])
-        leaving = sum(self._count(p.id, "preempted") for p in self._clusters())
-        for pool in (self.pools[p.id] for p in others if p.low_priority):
-            for node in sorted((n for n in pool.nodes if n.state == "running"), key=lambda n: -n.since):
-                if count - leaving <= 0:
-                    return
-                count -= self._preempt(self.pools[pool.id], node, f"a dedicated cluster needed node {node.id}")
-
-    def _preempt(self, pool: Pool, node: Node, reason: str) -> int:
-        """Mark a node as taken away; its job leaves all its nodes and is queued again. Returns nodes being freed."""
-        if node.job is None:
-            self._set(pool, [n for n in pool.nodes if n.id != node.id])
-            return 1
-        marked = [replace(n, state="preempted", since=self.now) if n.id == node.id else n for n in pool.nodes]
-        self._set(pool, marked)
-        self.done.evicted[node.job] = Eviction("Preempted", f"Queued again: {reason}.", requeue=True)
-        return 1
+    def _preempt(self, node_id: str, reason: str, job: str | None) -> None:
+        """Mark a node as taken away; its job leaves all its nodes and is queued again. A free node goes at once."""
+        for pool in self.pools.values():
+            marked = [
+                replace(node, state="preempted", since=self.now) if node.id == node_id else node
+                for node in pool.nodes
+                if node.id != node_id or node.job is not None
+            ]
+            self._set(pool, marked)
+        if job is not None:
+            self.done.evicted[job] = _preempted(reason)
 
     def shrink(self) -> None:
-        """Let nodes go that were idle for long, down to the least."""
+        """Let nodes go that were idle for long, down to the least; at once those beyond a most that was lowered."""
         for pool in self._clusters():
-            spare = max(0, len(pool.nodes) - pool.least - self.wanted.get(pool.id, 0))
-            spare = min(spare, max(0, len(pool.nodes) - pool.least))
             idle = sorted((n for n in pool.nodes if n.state == "idle"), key=lambda n: n.since)
-            gone = [n for n in idle if self.now >= n.since + pool.idle_s or len(pool.nodes) > pool.most][:spare]
+            over = max(0, len(pool.nodes) - pool.most)
+            spare = max(over, len(pool.nodes) - pool.least - self.wanted.get(pool.id, 0), 0)
+            gone = [n for at, n in enumerate(idle[:spare]) if at < over or self.now >= n.since + pool.idle_s]
             self._set(pool, [n for n in pool.nodes if n not in gone])
             for node in idle[len(gone) : spare]:
                 self._look_again(node.since + pool.idle_s)
@@ -298,13 +315,9 @@ class _Work:
         pool = self.pools.get(demand.pool or "")
         return pool.low_priority if pool is not None else demand.low_priority
 
-    def _used(self) -> int:
-        serverless = [d for d in self.demands if d.pool is None and (d.nodes is not None or d.job in self.done.placed)]
-        return sum(len(pool.nodes) for pool in self._clusters()) + sum(d.count for d in serverless)
 
-    def _free(self, count: int) -> int:
-        """How many of `count` further nodes the limit leaves."""
-        return count if self.node_limit is None else max(0, min(count, self.node_limit - self._used()))
+def _preempted(reason: str) -> Eviction:
+    return Eviction("Preempted", f"Queued again: {reason}.", requeue=True)
 
 
 def _node_id(pool: Pool, number: int) -> str:

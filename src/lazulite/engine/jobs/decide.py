@@ -132,7 +132,8 @@ def _alive(status: JobStatus, cancel: bool, observation: Observation, now: str) 
 def _passed(status: JobStatus, observation: Observation, now: str) -> JobStatus:
     """`status` brought up to where the run is, through the phases it has been in."""
     for phase, state in _STATE_OF.items():
-        if (phase is observation.phase or phase.value in observation.times) and is_before(status.state, state):
+        been = phase in (RunPhase.PREPARING, observation.phase) or phase.value in observation.times
+        if been and is_before(status.state, state):
             status = advance(status, state, observation.times.get(phase.value, now))
         if phase is observation.phase:
             break
