@@ -75,7 +75,7 @@ runs = sa.Table(
     sa.Column("job", sa.Boolean, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Index("runs_key", "workspace", "key", unique=True),
-    sa.Index("runs_experiment", "experiment", "start_ms"),
+    sa.Index("runs_experiment", "experiment", sa.text("coalesce(start_ms, created_ms)")),  # the order of searches
     sa.Index("runs_parent", "workspace", "parent"),
     sa.Index(
         "runs_of_clients", "workspace", "number", sqlite_where=sa.text("job = 0"), postgresql_where=sa.text("not job")

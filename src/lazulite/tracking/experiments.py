@@ -147,7 +147,7 @@ async def search(call: Call) -> Json:
             document["next_page_token"] = next_token(offset + limit)
         return document
 
-    await call.write(lambda c: experiment_store.get(c, call.workspace, experiment_store.DEFAULT_ID, write=True))
+    await _ensure_default(call)
     return await call.read(read)
 
 
@@ -185,6 +185,17 @@ async def _set_lifecycle(call: Call, lifecycle: str) -> Json:
 
     await call.write(write)
     return {}
+
+
+async def _ensure_default(call: Call) -> None:
+    """Give the default experiment its row, so that searches find it like any other."""
+
+    def get(c: Connection, *, write: bool) -> Experiment | None:
+        return experiment_store.get(c, call.workspace, experiment_store.DEFAULT_ID, write=write)
+
+    found = await call.read(lambda c: get(c, write=False))
+    if found is not None and found.number < 0:
+        await call.write(lambda c: get(c, write=True))
 
 
 def _answer(c: Connection, call: Call, experiment: Experiment) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -144,12 +145,14 @@ def _log_to_models(c: Connection, call: Call, run: Run, points: Sequence[Measure
 
 def _measured(item: Fields, path: str) -> Measured:
     values = item.values
-    match values:
-        # What clients send, without the care that a refusal's words need.
-        case {"key": str(key), "value": float(value), "timestamp": int(timestamp), "step": int(step), **more} if (
-            key and not more and 0 <= timestamp < _INT64 and -_INT64 <= step < _INT64
-        ):
-            return LoggedPoint(check_name(key, "name", kind="Metric name"), value, timestamp, step), None, None, None
+    key: Any = values.get("key")
+    value: Any = values.get("value")
+    timestamp: Any = values.get("timestamp")
+    step: Any = values.get("step")
+    # What clients send, without the care that the words of a refusal need.
+    plain = key and type(key) is str and type(value) is float and type(timestamp) is int and type(step) is int
+    if plain and len(values) == 4 and 0 <= timestamp < _INT64 and -_INT64 <= step < _INT64:
+        return LoggedPoint(check_name(key, "name", kind="Metric name"), value, timestamp, step), None, None, None
     return _measured_carefully(item, path)
 
 

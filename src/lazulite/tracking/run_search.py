@@ -39,6 +39,7 @@ _COLUMNS: dict[str, Column] = {
     "start_time": sa.func.coalesce(runs.c.start_ms, runs.c.created_ms),
     "end_time": runs.c.end_ms,
 }
+_NULLABLE = frozenset({"artifact_uri", "end_time"})
 _TAG_COLUMNS: dict[str, Column] = {NAME_TAG: runs.c.name, PARENT_TAG: runs.c.parent}
 VIEWS = {"ACTIVE_ONLY": ["active"], "DELETED_ONLY": ["deleted"], "ALL": ["active", "deleted"]}
 
@@ -91,7 +92,9 @@ def find(
         query = query.where(_condition(c, comparison, numbers))
     for order in orders:
         query = _ordered(query, order)
-    query = query.order_by(_COLUMNS["start_time"].desc(), runs.c.number.desc())
+    if not any(order.key == "start_time" and order.kind == "attribute" for order in orders):
+        query = query.order_by(_COLUMNS["start_time"].desc())
+    query = query.order_by(runs.c.number.desc())
     return [run_store.from_row(row) for row in c.execute(query.limit(limit).offset(offset))]
 
 
@@ -145,4 +148,6 @@ def _ordered(query: sa.Select[Any], order: Order) -> sa.Select[Any]:
         texts = (run_params if order.kind == "parameter" else run_tags).alias()
         query = query.outerjoin(texts, (texts.c.run == runs.c.number) & (texts.c.key == order.key))
         column = texts.c.value
-    return query.order_by(column.is_(None), column.asc() if order.ascending else column.desc())
+    if order.kind != "attribute" or order.key in _NULLABLE:
+        query = query.order_by(column.is_(None))  # what has no value comes last, whichever way
+    return query.order_by(column.asc() if order.ascending else column.desc())
