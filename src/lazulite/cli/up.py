@@ -13,7 +13,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from lazulite.cli import process, shells
-from lazulite.cli.errors import FAILED, OK, CommandError
+from lazulite.cli.errors import OK, CommandError
 from lazulite.cli.home import Server, home_folder, running_server
 
 _FOLLOW_EVERY_S = 0.2
@@ -31,15 +31,20 @@ def up(arguments: argparse.Namespace) -> int:
             f"a server of {home} lives but does not answer", "end it with `lazulite down`, then start it again"
         )
     began = time.monotonic()
-    options = process.Options(arguments.port, arguments.http_port, arguments.host)
-    server, child = process.start(home, options)
-    print(f"Lazulite {server.version} is ready ({time.monotonic() - began:.1f} s, process {server.pid}).\n")
-    print(introduction(server, explicit_home=arguments.home), flush=True)
-    if arguments.detach:
-        print(f"It runs in the background; its log is {process.log_file(home)}. Stop it with `lazulite down`.")
-        return OK
-    print("Press Ctrl-C to stop it.", flush=True)
-    return _watch(server, child)
+    signal.signal(signal.SIGTERM, _interrupt)
+    server, child = process.start(home, process.Options(arguments.port, arguments.http_port, arguments.host))
+    try:
+        print(f"Lazulite {server.version} is ready ({time.monotonic() - began:.1f} s, process {server.pid}).\n")
+        print(introduction(server, explicit_home=arguments.home), flush=True)
+        if arguments.detach:
+            print(f"It runs in the background; its log is {process.log_file(home)}. Stop it with `lazulite down`.")
+            return OK
+        print("Press Ctrl-C to stop it.", flush=True)
+        _watch(server, child)
+    except KeyboardInterrupt:
+        print("\nStopping.", flush=True)
+        process.stop(server)
+    return OK
 
 
 def introduction(server: Server, *, explicit_home: str | None = None) -> str:
@@ -58,28 +63,20 @@ def introduction(server: Server, *, explicit_home: str | None = None) -> str:
     )
 
 
-def _watch(server: Server, child: subprocess.Popen[bytes]) -> int:
-    """Show the server's log until it ends or we are told to stop it."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with process.log_file(server.home).open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            while child.poll() is None:
-                _show(log)
-                time.sleep(_FOLLOW_EVERY_S)
+def _watch(server: Server, child: subprocess.Popen[bytes]) -> None:
+    """Show the server's log until it is stopped. Raises CommandError if it ends in another way."""
+    with process.log_file(server.home).open("rb") as log:
+        log.seek(0, os.SEEK_END)
+        while child.poll() is None:
             _show(log)
-    except KeyboardInterrupt:
-        print("\nStopping.", flush=True)
-        process.stop(server)
-        return OK
-    if child.returncode == 0:
-        print("The server was stopped.")
-        return OK
-    raise CommandError(
-        f"the server ended by itself (exit code {child.returncode})",
-        f"its log is {process.log_file(server.home)}; `lazulite up` starts it again with everything it had",
-        FAILED,
-    )
+            time.sleep(_FOLLOW_EVERY_S)
+        _show(log)
+    if child.returncode != 0:
+        raise CommandError(
+            f"the server ended by itself (exit code {child.returncode})",
+            f"its log is {process.log_file(server.home)}; `lazulite up` starts it again with everything it had",
+        )
+    print("The server was stopped.")
 
 
 def _show(log: BinaryIO) -> None:
