@@ -14,20 +14,86 @@ PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CC
 PIP_TO_UV = {"index_url": "UV_DEFAULT_INDEX", "extra_index_url": "UV_INDEX", "find_links": "UV_FIND_LINKS"}
 
 
+Confine = Callable[[list[str], list[str]], list[str]]
+"""(command, folders it writes to) to the command that runs it apart from the platform's own files."""
+
+
 def build(
-    plan: Mapping[str, Any], folder: str, log: str, *, uv: str, cache: str | None, tick: Callable[[], None]
+    plan: Mapping[str, Any],
+    folder: str,
+    log: str,
+    *,
+    uv: str,
+    cache: str | None,
+    tick: Callable[[], None],
+    confine: Confine | None = None,
 ) -> None:
-    """Make the environment in `folder`. Raises RunFailure (EnvironmentBuildFailed) with a short cause."""
+    """Make the environment in `folder`. Raises RunFailure (EnvironmentBuildFailed) with a short cause.
+
+    Compiling a package runs its author's code: with `confine` that happens apart, and only if a package needs it.
+    """
     os.makedirs(folder)
+    uv = shutil.which(uv) or uv
     venv = os.path.join(folder, "venv")
-    variables = uv_variables(cache)
+    uv_run = UvRun(plan, folder, log, uv_variables(cache), tick)
     with open(log, "a", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in describe(plan)))
-    python = [uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv]
-    run_uv(plan, python, folder, log, variables, tick)
+    uv_run.must([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv])
     if plan["requirements"]:
-        run_uv(plan, install_command(plan, folder, venv, uv), folder, log, variables, tick)
+        install(uv_run, install_command(plan, folder, venv, uv), confine)
     copy_context(plan, os.path.join(folder, "files"))
+
+
+def install(uv_run: "UvRun", command: list[str], confine: Confine | None) -> None:
+    """Raises RunFailure."""
+    if confine is None:
+        uv_run.must(command)
+        return
+    said = uv_run.attempt([*command, "--no-build"])
+    if said is None:
+        return
+    if not re.search(r"--no-build|no usable wheels|source distributions.{0,200}disabled", said):
+        raise uv_run.failure(said)
+    with open(uv_run.log, "a", encoding="utf-8") as file:
+        file.write("Some packages have no ready build: compiling them, apart from the platform's files\n")
+    cache = uv_run.variables.setdefault("UV_CACHE_DIR", os.path.expanduser("~/.cache/uv"))
+    os.makedirs(cache, exist_ok=True)
+    uv_run.variables["UV_LINK_MODE"] = "copy"
+    uv_run.must(confine(command, [uv_run.folder, cache]))
+
+
+class UvRun:
+    """uv's runs of one build: their environment, and the log that their words go to."""
+
+    def __init__(
+        self, plan: Mapping[str, Any], folder: str, log: str, variables: dict[str, str], tick: Callable[[], None]
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.log = log
+        self.variables = variables
+        self.tick = tick
+
+    def attempt(self, command: list[str]) -> str | None:
+        """None when it succeeded, else what it said. Raises RunFailure when there is no uv."""
+        begin = os.path.getsize(self.log)
+        try:
+            code = spawn.run_logged(command, self.log, self.variables, self.folder, self.tick)
+        except FileNotFoundError as error:
+            raise RunFailure("EnvironmentBuildFailed", f"uv is not at {command[0]}: {error}") from error
+        if not code:
+            return None
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            file.seek(begin)
+            return file.read()
+
+    def must(self, command: list[str]) -> None:
+        said = self.attempt(command)
+        if said is not None:
+            raise self.failure(said)
+
+    def failure(self, said: str) -> RunFailure:
+        return RunFailure("EnvironmentBuildFailed", build_causes.explain(said, self.plan))
 
 
 def install_command(plan: Mapping[str, Any], folder: str, venv: str, uv: str) -> list[str]:
@@ -45,26 +111,6 @@ def install_command(plan: Mapping[str, Any], folder: str, venv: str, uv: str) ->
     if plan["exclude_newer"]:
         command += ["--exclude-newer", plan["exclude_newer"]]
     return command + list(plan["index_options"])
-
-
-def run_uv(
-    plan: Mapping[str, Any],
-    command: list[str],
-    folder: str,
-    log: str,
-    variables: dict[str, str],
-    tick: Callable[[], None],
-) -> None:
-    begin = os.path.getsize(log)
-    try:
-        code = spawn.run_logged(command, log, variables, folder, tick)
-    except FileNotFoundError as error:
-        raise RunFailure("EnvironmentBuildFailed", f"uv is not at {command[0]}: {error}") from error
-    if code:
-        with open(log, encoding="utf-8", errors="replace") as file:
-            file.seek(begin)
-            cause = build_causes.explain(file.read(), plan)
-        raise RunFailure("EnvironmentBuildFailed", cause)
 
 
 def describe(plan: Mapping[str, Any]) -> Iterator[str]:

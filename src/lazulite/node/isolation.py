@@ -35,20 +35,34 @@ def probe(bwrap: str = "bwrap") -> dict[str, Any]:
 
 def command(run: "Run", inner: list[str]) -> list[str]:
     """`inner` in a view of the machine that has the job's folders, its environment and the system, and no more."""
-    asked = run.plan["isolation"]
-    arguments = [asked["bwrap"], *view(temporary=run.path("tmp"))]
-    for folder in asked["hide"]:
-        if os.path.isdir(folder):
-            arguments += ["--tmpfs", folder]
-    for path in filter(os.path.exists, [*asked["show"], run.plan["ca_bundle"] or ""]):
-        arguments += ["--ro-bind", path, path]
-    arguments += bind_interpreter(run.plan["environment"]["interpreter"])
-    arguments += bind_copies(run)
+    arguments = [*base(run), *bind_copies(run)]
     for folder in (run.path("exe"), run.path("cap"), run.path("home"), run.layer):
         arguments += ["--bind", folder, folder]
     for mount in run.mounts:
         arguments += ["--bind" if mount.writable else "--ro-bind", mount.source, mount.target]
     return [*arguments, "--chdir", run.workdir, "--", *inner]
+
+
+def confined_build(run: "Run", inner: list[str], writable: list[str]) -> list[str]:
+    """uv compiling packages: it sees no job and no key, and writes to `writable` and its own /tmp."""
+    arguments = [*base(run), "--ro-bind", inner[0], inner[0]]
+    for folder in writable:
+        arguments += ["--bind", folder, folder]
+    return [*arguments, "--chdir", writable[0], "--", *inner]
+
+
+def base(run: "Run") -> list[str]:
+    """bubblewrap's own part: the system, what is hidden in it, and what is shown again below that."""
+    asked = run.plan["isolation"]
+    # By its own path: the job's PATH begins with folders that packages write to.
+    bwrap = shutil.which(asked["bwrap"], path=os.environ.get("PATH", os.defpath)) or asked["bwrap"]
+    arguments = [os.path.abspath(bwrap), *view(temporary=run.path("tmp"))]
+    for folder in asked["hide"]:
+        if os.path.isdir(folder):
+            arguments += ["--tmpfs", folder]
+    for path in filter(os.path.exists, [*asked["show"], run.plan["ca_bundle"] or ""]):
+        arguments += ["--ro-bind", path, path]
+    return arguments + bind_interpreter(run.plan["environment"]["interpreter"])
 
 
 def view(temporary: str | None = None) -> list[str]:

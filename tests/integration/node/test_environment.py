@@ -1,8 +1,14 @@
 """Building, sharing and protecting environments."""
 
+import functools
+import http.server
 import json
+import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from lazulite.model.run_plan import Code, CopyStep, Isolation
 
@@ -97,3 +103,46 @@ def a_wheel(folder: Path, name: str, version: str) -> Path:
         )
         wheel.writestr(f"{info}/RECORD", "")
     return path
+
+
+def test_a_package_that_must_be_compiled_runs_its_code_apart(
+    a_run: ARun, isolation: Isolation, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "key").write_text("secret")
+    url = served(a_source_package(tmp_path / "source", str(home / "key")), request)
+    environment = an_environment(
+        key=f"test-source-{isolation.kind}", requirements=["pip", "setuptools<81", f"probe-package @ {url}"]
+    )
+    asked = Isolation(kind=isolation.kind, hide=[str(home)])
+    run = a_run("python -c 'import probe_package; print(probe_package.SEEN)'", environment=environment, isolation=asked)
+    status = run.start().wait(seconds=120)
+    assert status["outcome"] == "completed", status
+    assert run.log() == ("True\n" if isolation.kind == "process" else "False\n")
+
+
+def a_source_package(folder: Path, looked_at: str) -> Path:
+    """A source distribution whose setup.py notes whether it could see a file."""
+    inner = "probe_package-1.0"
+    (folder / inner).mkdir(parents=True)
+    (folder / inner / "setup.py").write_text(
+        "import os, setuptools\n"
+        f"seen = os.path.exists({looked_at!r})\n"
+        "open('probe_package.py', 'w').write(f'SEEN = {seen}')\n"
+        "setuptools.setup(name='probe-package', version='1.0', py_modules=['probe_package'])\n"
+    )
+    (folder / inner / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: probe-package\nVersion: 1.0\n")
+    path = folder / f"{inner}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder / inner, inner)
+    return path
+
+
+def served(path: Path, request: pytest.FixtureRequest) -> str:
+    """The file's address on a loopback server that ends with the test."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(path.parent))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    request.addfinalizer(server.shutdown)
+    return f"http://127.0.0.1:{server.server_port}/{path.name}"

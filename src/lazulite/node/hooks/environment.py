@@ -1,12 +1,13 @@
 """The shared environment from the content-addressed store, and the job's own thin layer over it."""
 
 import fcntl
+import functools
 import json
 import os
 import shutil
 import time
 
-from .. import build, files, layer
+from .. import build, files, isolation, layer
 from ..failure import RunFailure
 from ..run import Mount, Run
 from ..status import now
@@ -65,7 +66,8 @@ def build_into(run: Run, shared: str) -> None:
     began = time.monotonic()
     log = run.artifact(LOG)
     try:
-        build.build(plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick)
+        confine = functools.partial(isolation.confined_build, run) if run.bubblewrap else None
+        build.build(plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick, confine=confine)
         shutil.copyfile(log, os.path.join(aside, "build.log"))
         seconds = round(time.monotonic() - began, 2)
         facts = {"name": plan["name"], "built": now(), "seconds": seconds, "bytes": files.size(aside)}
