@@ -269,6 +269,8 @@ def canonical(path: str) -> str:
             parts[index] = known
         if part.lower() == PROVIDER.lower():
             parts[index] = PROVIDER
+        # `azureml:name@latest` in Python reaches us with its prefix, which no name can hold.
+        parts[index] = parts[index].removeprefix("azureml:")
     return "/".join(parts)
 
 

@@ -30,7 +30,7 @@ def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> li
     return [
         Route("GET", "/metadata/endpoints", PUBLIC, identity.cloud_metadata, "Metadata.endpoints"),
         Route("GET", "/discovery/workspaces/{guid}", PUBLIC, identity.discovery, "Discovery.workspace"),
-        Route("GET", "/msi/token", PUBLIC, identity.managed_identity, "ManagedIdentity.token"),
+        Route("GET", "/msi/token", PUBLIC, identity.managed_identity, "ManagedIdentity.token", errors=_msi_error),
         Route("GET", _ADFS + "/.well-known/openid-configuration", PUBLIC, discovery, "OpenId.configuration"),
         Route("GET", _ADFS + "/v2.0/.well-known/openid-configuration", PUBLIC, discovery, "OpenId.configuration_v2"),
         Route("GET", _ADFS + "/keys", PUBLIC, identity.keys, "OpenId.keys"),
@@ -206,6 +206,11 @@ class _Identity:
             return None
         found = self._issuer.verify(secret)
         return found if found.run else None
+
+
+def _msi_error(error: ApiError) -> Response:
+    """MSAL shows `statusCode` and `message` of an App Service's answer, and nothing else of it."""
+    return JsonResponse({**error.body(), "statusCode": error.status, "message": error.message}, error.status)
 
 
 def _oauth(code: str, description: str) -> ApiError:

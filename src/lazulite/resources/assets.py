@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from lazulite.core.errors import conflict, validation
+from lazulite.resources import places
 from lazulite.resources.declaration import Reading, Write
 from lazulite.store.resources import Json, Resource
+
+_OF_JOBS = ("azureml://jobs/", "runs:/")
 
 
 def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
@@ -34,6 +37,19 @@ def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
                 f"properties.{name}",
                 code="VersionAlreadyExists",
             )
+
+
+def follow(write: Write, name: str) -> None:
+    """Replace an address that names a job's output by the datastore path behind it, which outlives the job.
+
+    Raises ApiError 404 where there is no such job or output.
+    """
+    uri = write.properties.get(name)
+    if isinstance(uri, str) and uri.startswith(_OF_JOBS):
+        target = f"properties.{name}"
+        found = places.locate(write.connection, write.workspace, write.services.storage, uri, target=target)
+        write.properties[name] = found.uri
+        write.properties.setdefault("jobName", found.of_job)
 
 
 def view(_reading: Reading, resource: Resource) -> Json:

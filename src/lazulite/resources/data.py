@@ -19,6 +19,7 @@ def prepare(write: Write) -> None:
         raise validation(f"dataType is '{kind}'.{nearest(str(kind), KINDS)}", "properties.dataType")
     if write.existing is None and not isinstance(write.properties.get("dataUri"), str):
         raise validation("A data asset needs properties.dataUri, the address of its data.", "properties.dataUri")
+    assets.follow(write, "dataUri")
     assets.prepare(write, ("dataUri", "dataType"), "Data asset")
 
 

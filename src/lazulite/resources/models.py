@@ -19,6 +19,7 @@ def prepare(write: Write) -> None:
     if kind not in KINDS:
         raise validation(f"modelType is '{kind}'.{nearest(str(kind), KINDS)}", "properties.modelType")
     properties["modelType"] = kind
+    assets.follow(write, "modelUri")
     assets.prepare(write, ("modelUri", "modelType"), "Model")
 
 
