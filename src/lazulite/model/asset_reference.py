@@ -130,7 +130,7 @@ def _from_path(path: str, collection: str, text: str) -> AssetReference:
     start = _last_index(lowered, collection.lower())
     if start is None or start + 1 >= len(parts):
         raise ValueError(f"'{text}' does not name one of the {collection}")
-    name, rest = parts[start + 1], parts[start + 2 :]
+    name, rest = parts[start + 1].removeprefix("azureml:"), parts[start + 2 :]
     kind = rest[0].lower() if rest else None
     if kind not in (None, "versions", "labels") or len(rest) not in (0, 2):
         raise ValueError(f"'{text}' goes on after the name with '{'/'.join(rest)}': /versions/<v> or /labels/<l>")
