@@ -21,7 +21,7 @@ class LocalBackend:
     capabilities = Capabilities(multi_node=True, reads_local_paths=True)
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._watcher: Watcher | None = None
 
     async def start(self, run: RunKey, plan: RunPlan, secrets: RunSecrets) -> Handle:
@@ -62,7 +62,7 @@ class LocalBackend:
     async def retain(self, runs: Collection[RunKey]) -> None:
         """Runs that nobody owns are asked to stop, and removed at the next start if they need time for it."""
         keep = {self._folder(_handle(run)).path for run in runs}
-        await asyncio.to_thread(_sweep, self._root, keep)
+        await asyncio.to_thread(_sweep, self.root, keep)
 
     def watch(self, changed: Callable[[str], None] | None) -> None:
         self._watcher = Watcher(changed) if changed is not None else None
@@ -77,9 +77,9 @@ class LocalBackend:
             self._watcher.add(handle["job"], folder)
 
     def _folder(self, handle: Handle) -> RunFolder:
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            return RunFolder(path_beneath(self._root, str(handle["folder"])))
+            return RunFolder(path_beneath(self.root, str(handle["folder"])))
         except UnsafePath as error:
             raise BackendError(f"'{handle['folder']}' cannot be the folder of a run: {error}") from error
 

@@ -1,0 +1,91 @@
+"""Every backend of the project passes the shipped contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from lazulite.backends.base import Backend
+from lazulite.backends.fake import FakeBackend, FakeRun
+from lazulite.backends.local import LocalBackend
+from lazulite.model.run_plan import RunOutcome, RunPhase, RunPlan, RunSecrets
+from lazulite.testing.backend_contract import BackendContract, a_run, until
+
+
+class TestFake(BackendContract):
+    @pytest.fixture
+    async def backend(self) -> FakeBackend:
+        return FakeBackend(played)
+
+    def restarted(self, backend: Backend) -> Backend:
+        return backend
+
+
+def played(run: FakeRun) -> None:
+    """Does what its command says, one phase at each look."""
+    if run.phase is RunPhase.PREPARING:
+        run.phase = RunPhase.RUNNING
+        run.times["running"] = run.times["preparing"]
+    elif run.plan.command.startswith("exit "):
+        backend = FakeBackend()
+        backend.runs[run.key.job_key, run.key.attempt] = run
+        backend.finish(run.key.job, exit_code=int(run.plan.command.split()[1]))
+
+
+class TestLocal(BackendContract):
+    @pytest.fixture
+    async def backend(self, tmp_path: Path) -> AsyncIterator[LocalBackend]:
+        made = LocalBackend(tmp_path / "runs")
+        yield made
+        await made.close()
+
+    def restarted(self, backend: Backend) -> Backend:
+        assert isinstance(backend, LocalBackend)
+        return LocalBackend(backend.root)
+
+    async def test_the_command_is_executed_once_however_often_it_is_started(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan], tmp_path: Path
+    ) -> None:
+        mark = tmp_path / "mark"
+        for _ in range(3):
+            handle = await backend.start(a_run(), plan(f"echo x >> {mark}; sleep 0.3"), RunSecrets())
+        await until(backend, handle, lambda seen: seen.outcome is not None)
+        await backend.start(a_run(), plan(f"echo x >> {mark}"), RunSecrets())
+        assert mark.read_text() == "x\n"
+
+    async def test_a_run_that_was_laid_down_and_not_started_is_started(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        handle = await backend.start(a_run(), plan("sleep 0.1"), RunSecrets())
+        await until(backend, handle, lambda seen: seen.outcome is not None)
+        folder = backend.root / handle["folder"]
+        for name in ("started", "status.json"):
+            (folder / name).unlink()
+        seen = await backend.inspect(handle)
+        assert (seen.phase, seen.alive) == (None, False)
+        await backend.start(a_run(), plan("sleep 0.1"), RunSecrets())
+        ended = await until(backend, handle, lambda seen: seen.outcome is not None)
+        assert ended.outcome is RunOutcome.COMPLETED
+
+    async def test_secrets_are_readable_by_their_owner_alone(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        handle = await backend.start(a_run(), plan("sleep 300"), RunSecrets(variables={"TOKEN": "t0p"}))
+        folder = backend.root / handle["folder"]
+        assert b"t0p" not in (folder / "plan.json").read_bytes()
+        found = folder / "secrets.json"
+        assert not found.exists() or found.stat().st_mode & 0o077 == 0
+        assert folder.stat().st_mode & 0o077 == 0
+        await backend.stop(handle, 0.5)
+        await until(backend, handle, lambda seen: seen.outcome is not None)
+
+    async def test_a_folder_of_a_job_that_took_away_its_own_rights_is_removed(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        command = "mkdir -p a/b && touch a/b/c && chmod 0500 a/b a && true"
+        handle = await backend.start(a_run(), plan(command), RunSecrets())
+        await until(backend, handle, lambda seen: seen.outcome is not None)
+        await backend.forget(handle)
+        assert not (backend.root / handle["folder"]).exists()
