@@ -1,0 +1,92 @@
+"""`python -m conformance --labs DIR --examples DIR`: run the manifest's cases and print what came of them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import lazulite
+from conformance import jobs, notebooks, platform, sandbox, scripts
+from conformance.manifest import Case, ManifestError, load
+from conformance.report import Result, exit_code, table
+from lazulite.cli.home import required_server
+from lazulite.cli.process import stop
+
+_RESTART = "the platform's log is {}/server.log; what the case wrote is in {}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
+    parser.add_argument("--labs", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-azure-ml")
+    parser.add_argument("--examples", type=Path, metavar="DIR", help="a checkout of Azure/azureml-examples")
+    parser.add_argument("--manifest", type=Path, default=Path(__file__).with_name("manifest.toml"), metavar="FILE")
+    parser.add_argument("--only", default="", metavar="REGEX", help="run the cases whose name matches")
+    parser.add_argument("--home", type=Path, default=Path(".conformance"), metavar="DIR", help="the platform's folder")
+    given = parser.parse_args(arguments)
+    checkouts = {name: path.absolute() for name in ("labs", "examples") if (path := getattr(given, name))}
+    if not checkouts:
+        parser.error("name a checkout: --labs DIR, --examples DIR or both")
+    try:
+        cases = load(given.manifest)
+    except ManifestError as error:
+        parser.error(str(error))
+    chosen = [case for case in cases if re.search(given.only, case.name)]
+    runnable = [case for case in chosen if case.root in checkouts]
+    results = _run_all(runnable, checkouts, given.home.absolute())
+    print("\n" + table(results))
+    if len(runnable) < len(chosen):
+        print(f"({len(chosen) - len(runnable)} cases left out, whose checkout was not named)")
+    return exit_code(results)
+
+
+def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[Result]:
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    activation = lazulite.activate(home)
+    scratch = Path(tempfile.mkdtemp(prefix="lazulite-conformance-"))
+    results = []
+    try:
+        for case in cases:
+            print(f"{case.name} ...", end=" ", flush=True)
+            result = _run(case, checkouts[case.root], activation, scratch / re.sub(r"\W+", "-", case.name))
+            print(f"{'passed' if result.passed else 'FAILED'} ({result.seconds:.1f} s)", flush=True)
+            results.append(result)
+    finally:
+        if activation.started:
+            stop(required_server(home))
+    return results
+
+
+def _run(case: Case, checkout: Path, activation: lazulite.Activation, scratch: Path) -> Result:
+    began = time.monotonic()
+    notes = [f"mirrored {Path(mirror.file).name}" for mirror in case.mirrors]
+    submitted = 0
+    try:
+        file = sandbox.copy(case, checkout, scratch)
+        place = platform.make(activation, case, checkout)
+        sandbox.config(file.parent, place.subscription, place.group, place.workspace)
+        if case.kind == "notebook":
+            notes += notebooks.run(case, file, place, activation.home / "kernels")
+        elif case.kind == "job":
+            notes += jobs.run(case, file, place)
+        else:
+            notes += scripts.run(case, file, place)
+        made = platform.wait(place.client, 0, time.monotonic())
+        submitted = len(made)
+        platform.check(place.client, made, case.jobs, scratch)
+        platform.remove(place)
+    except Exception as error:
+        # A case may fail in any way a client can; the others go on.
+        reason = f"{type(error).__name__}: {error}\n" + _RESTART.format(activation.home, scratch)
+        return Result(case.name, time.monotonic() - began, submitted, reason, notes)
+    return Result(case.name, time.monotonic() - began, submitted, "", notes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

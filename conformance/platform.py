@@ -1,0 +1,148 @@
+"""A workspace for a case, with the computes, data and components it takes for granted."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lazulite
+from conformance.manifest import Case, Expectation
+from conformance.sandbox import mirror_path, required
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Job
+
+_FINAL = ("Completed", "Failed", "Canceled", "NotResponding")
+_LOOK_EVERY_S = 0.5
+
+
+class Unmet(Exception):
+    """A job did not come to what the manifest says; the message tells how."""
+
+
+@dataclass
+class Place:
+    """The case's workspace and a client of it."""
+
+    client: MLClient
+    subscription: str
+    group: str
+    workspace: str
+    tracking_uri: str
+
+    def storage(self) -> dict[str, str]:
+        """Name and key of the workspace's storage account, as its owner reads them from the portal."""
+        account = str(self.client.workspaces.get().storage_account).rsplit("/", 1)[-1]
+        return {"account": account, "key": str(self.client.workspaces.get_keys(self.workspace).user_storage_key)}
+
+
+def make(platform: lazulite.Activation, case: Case, checkout: Path) -> Place:
+    """A new workspace with everything the case needs in it."""
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Workspace
+    from azure.identity import DefaultAzureCredential
+
+    name = f"mlw-{re.sub('[^a-z0-9]+', '-', case.name.lower()).strip('-')[:18]}-{uuid.uuid4().hex[:6]}"
+    subscription, group = platform.subscription_id, platform.resource_group
+    client = MLClient(DefaultAzureCredential(), subscription, group, name)
+    with quiet():
+        made = client.workspaces.begin_create(Workspace(name=name, location="westus")).result()
+        place = Place(client, subscription, group, name, str(made.mlflow_tracking_uri))
+        _computes(client, case)
+        _files(client, case, checkout)
+        _assets(client, case, checkout)
+    return place
+
+
+def remove(place: Place) -> None:
+    with quiet():
+        place.client.workspaces.begin_delete(place.workspace, delete_dependent_resources=True).result()
+
+
+def wait(client: MLClient, seen: int, deadline: float) -> list[Job]:
+    """The workspace's jobs, oldest first, when all after the first `seen` have ended. Raises TimeoutError."""
+    while True:
+        jobs = sorted(client.jobs.list(), key=lambda job: job.creation_context.created_at)
+        if all(_status(job) in _FINAL for job in jobs[seen:]):
+            return jobs
+        if time.monotonic() > deadline:
+            states = ", ".join(f"{job.name} {_status(job)}" for job in jobs[seen:])
+            raise TimeoutError(f"its jobs have not ended in time: {states}")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def check(client: MLClient, jobs: list[Job], expected: tuple[Expectation, ...], scratch: Path) -> None:
+    """Raises Unmet at the first job that is not what was expected."""
+    if len(jobs) != len(expected):
+        raise Unmet(f"it submitted {len(jobs)} jobs, and {len(expected)} were expected")
+    for job, expectation in zip(jobs, expected, strict=True):
+        log = _log(client, job, scratch)
+        if _status(job) != expectation.status:
+            raise Unmet(f"job {job.name} is {_status(job)}, not {expectation.status}\n{_tail(log)}")
+        for pattern in expectation.log:
+            if not re.search(pattern, log):
+                raise Unmet(f"the log of job {job.name} has nothing like /{pattern}/\n{_tail(log)}")
+
+
+@contextlib.contextmanager
+def quiet():  # type: ignore[no-untyped-def]
+    """Keep the SDK's progress bars and warnings off the screen."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def _status(job: Job) -> str:
+    return str(getattr(job.status, "value", job.status))
+
+
+def _log(client: MLClient, job: Job, scratch: Path) -> str:
+    folder = scratch / "downloaded" / str(job.name)
+    with quiet():
+        client.jobs.download(job.name, download_path=folder, all=True)
+    return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("user_logs/*.txt")))
+
+
+def _tail(log: str, lines: int = 15) -> str:
+    return "\n".join(log.strip().splitlines()[-lines:])
+
+
+def _computes(client: MLClient, case: Case) -> None:
+    from azure.ai.ml.entities import AmlCompute
+
+    for name in case.computes:
+        asked = AmlCompute(name=name, size="STANDARD_DS11_V2", max_instances=2)
+        client.compute.begin_create_or_update(asked).result()
+
+
+def _files(client: MLClient, case: Case, checkout: Path) -> None:
+    files = {upload.to: upload.file for upload in case.uploads}
+    files |= {mirror_path(mirror.file): mirror.file for mirror in case.mirrors}
+    if not files:
+        return
+    from azure.identity import DefaultAzureCredential
+    from azure.storage.blob import ContainerClient
+
+    store = client.datastores.get_default()
+    container = ContainerClient(
+        f"https://{store.account_name}.blob.core.windows.net", store.container_name, DefaultAzureCredential()
+    )
+    for to, file in files.items():
+        container.upload_blob(to, required(checkout, file).read_bytes(), overwrite=True)
+
+
+def _assets(client: MLClient, case: Case, checkout: Path) -> None:
+    from azure.ai.ml import load_component
+    from azure.ai.ml.entities import Data
+
+    for asset in case.assets:
+        path = str(required(checkout, asset.path))
+        client.data.create_or_update(Data(name=asset.name, path=path, type=asset.type))
+    for component in case.components:
+        client.components.create_or_update(load_component(required(checkout, component)))
