@@ -26,6 +26,7 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
+from lazulite.server import pages
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
 from lazulite.server.artifacts import Artifacts
@@ -131,6 +132,7 @@ def _routes(
         *assets.routes(dataplane),
         *history_artifacts.routes(context.database, artifacts),
         *tracking.routes(TrackingContext(context.database, artifacts, authority)),
+        *pages.routes(),
         _health(isolation, settings),
     ]
 
