@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.errors import not_found, validation
-from lazulite.core.paths import UnsafePath
+from lazulite.core.paths import UnsafePath, split
 from lazulite.model import asset_reference, job_status
 from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, Place, WebPlace
 from lazulite.resources import references
@@ -83,6 +83,10 @@ def check_output(c: Connection, workspace: str, uri: str, *, target: str = "uri"
         raise validation(f"{error}.", target) from None
     if isinstance(place, DatastorePlace):
         references.datastore(c, place.workspace or workspace, place.datastore, target=target)
+        try:
+            split(place.path.strip("/") or "-")
+        except UnsafePath as error:
+            raise validation(f"'{uri}' cannot be a path in a datastore: {error}.", target) from None
     elif isinstance(place, WebPlace) or not isinstance(place, BlobPlace):
         raise validation(
             f"An output cannot be written to '{uri}'. Use azureml://datastores/<name>/paths/<path>.", target

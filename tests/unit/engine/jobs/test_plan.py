@@ -1,0 +1,137 @@
+"""From a stored job to the plan its agent follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from lazulite.core.errors import ApiError
+from lazulite.core.paths import UnsafePath
+from lazulite.engine.jobs.facts import gather
+from lazulite.engine.jobs.plan import Planned, build
+from lazulite.model.run_plan import DataKind, EnvironmentPlan
+from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
+
+BLOBS = "azureml://datastores/workspaceblobstore/paths"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[EngineWorld]:
+    made = EngineWorld(tmp_path, settings={"ca_bundle": "/ca.pem"})
+    yield made
+    made.database.close()
+
+
+def planned(world: EngineWorld, compute: str | None = None, **properties: Any) -> Planned:
+    job = world.submit("j", **properties)
+    key = world.compute_id(compute).lower() if compute else None
+    facts = world.database.read_sync(lambda c: gather(c, job, world.storage, key))
+    environment = EnvironmentPlan(key="k", name="e:1", python="3.11", interpreter="/python")
+    return build(job, facts, environment, world.settings, world.storage, "t0ken")
+
+
+def test_inputs_of_every_kind(world: EngineWorld) -> None:
+    inputs = {
+        "n": {"jobInputType": "literal", "value": "3"},
+        "file": {"jobInputType": "uri_file", "uri": f"{BLOBS}/a.csv", "mode": "Download"},
+        "folder": {"jobInputType": "uri_folder", "uri": f"{BLOBS}/in/"},
+        "direct": {"jobInputType": "uri_folder", "uri": f"{BLOBS}/in/", "mode": "Direct"},
+        "table": {"jobInputType": "mltable", "uri": f"{BLOBS}/t/", "mode": "EvalMount"},
+        "web": {"jobInputType": "uri_file", "uri": "https://example.com/x.csv"},
+        "absent": None,
+    }
+    made = planned(world, inputs=inputs).plan.inputs
+    assert sorted(made) == ["direct", "file", "folder", "n", "table", "web"]
+    assert (made["n"].kind, made["n"].value) == (DataKind.LITERAL, "3")
+    assert (made["file"].kind, made["file"].mode, made["file"].type) == (DataKind.PATH, "download", "uri_file")
+    assert made["file"].path == str(world.root / "storage" / ACCOUNT / "blobs" / "a.csv")
+    assert [made[name].mode for name in ("folder", "direct", "table")] == ["ro_mount", "direct", "eval_mount"]
+    assert made["direct"].uri == (
+        "azureml://subscriptions/00000000-0000-0000-0000-000000000001/resourcegroups/rg"
+        "/workspaces/w/datastores/workspaceblobstore/paths/in/"
+    )
+    assert (made["web"].kind, made["web"].url) == (DataKind.HTTP, "https://example.com/x.csv")
+
+
+def test_outputs_by_default_and_as_asked(world: EngineWorld) -> None:
+    outputs = {
+        "plain": {"jobOutputType": "uri_folder"},
+        "file": {
+            "jobOutputType": "uri_file",
+            "mode": "Upload",
+            "uri": f"{BLOBS}/x/${{{{name}}}}/${{{{output_name}}}}/",
+        },
+        "store": {"jobOutputType": "mlflow_model", "uri": "azureml://datastores/${{default_datastore}}/paths/m/"},
+        "default": {"jobOutputType": "uri_folder"},
+    }
+    made = planned(world, outputs=outputs)
+    root = world.root / "storage" / ACCOUNT / "blobs"
+    assert {name: output.path for name, output in made.plan.outputs.items()} == {
+        "plain": str(root / "azureml" / "j" / "plain"),
+        "file": str(root / "x" / "j" / "file" / "file"),
+        "store": str(root / "m"),
+    }
+    assert [made.plan.outputs[name].mode for name in ("plain", "file")] == ["rw_mount", "upload"]
+    assert made.outputs["plain"].uri.endswith("/paths/azureml/j/plain/")
+    assert made.outputs["store"].type == "mlflow_model"
+
+
+def test_secrets_stand_in_no_plan(world: EngineWorld) -> None:
+    made = planned(world)
+    assert b"t0ken" not in msgspec.json.encode(made.plan)
+    assert made.secrets.variables["MLFLOW_TRACKING_TOKEN"] == "t0ken"
+    assert made.secrets.variables["AZUREML_RUN_TOKEN"] == "t0ken"
+
+
+def test_the_variables_are_azures_and_the_users_win(world: EngineWorld) -> None:
+    made = planned(world, environmentVariables={"MINE": "1", "AZUREML_EXPERIMENT_NAME": "other", "N": None})
+    found = made.plan.variables
+    assert found["AZUREML_RUN_ID"] == "j"
+    assert found["AZUREML_ARM_WORKSPACE_NAME"] == "w"
+    assert found["MLFLOW_TRACKING_URI"] == f"https://localhost:8443/mlflow/rest{WORKSPACE}"
+    assert found["REQUESTS_CA_BUNDLE"] == "/ca.pem"
+    assert found["MLFLOW_EXPERIMENT_ID"] == world.run("j").experiment_id
+    assert (found["MINE"], found["AZUREML_EXPERIMENT_NAME"], found["N"]) == ("1", "other", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "expected"),
+    [
+        (None, 1, (None, 1, 1)),
+        ({"distributionType": "PyTorch", "processCountPerInstance": 2}, 2, ("pytorch", 2, 2)),
+        ({"distributionType": "Mpi", "processCountPerInstance": 4}, 1, ("mpi", 1, 4)),
+        ({"distributionType": "TensorFlow", "workerCount": 2, "parameterServerCount": 1}, 2, ("tensorflow", 2, 1)),
+    ],
+)
+def test_distributions(world: EngineWorld, given: Any, count: int, expected: tuple[Any, ...]) -> None:
+    made = planned(world, distribution=given, resources={"instanceCount": count}).plan.distribution
+    assert (made.type, made.nodes, made.processes_per_node) == expected
+    if made.type == "tensorflow":
+        assert (made.worker_count, made.parameter_server_count) == (2, 1)
+
+
+def test_limits_and_isolation(world: EngineWorld) -> None:
+    plan = planned(world, limits={"jobLimitsType": "Command", "timeout": "PT1M40S"}).plan
+    assert plan.timeout_s == 100
+    assert str(world.root) in plan.isolation.hide
+    assert plan.isolation.show == ["/ca.pem"]
+
+
+def test_artifacts_lie_with_the_run(world: EngineWorld) -> None:
+    assert planned(world).plan.artifacts == str(
+        world.root / "storage" / ACCOUNT / "azureml" / "ExperimentRun" / "dcid.j"
+    )
+
+
+def test_a_path_out_of_the_datastore_makes_no_plan(world: EngineWorld) -> None:
+    with pytest.raises(UnsafePath):
+        planned(world, inputs={"x": {"jobInputType": "uri_file", "uri": f"{BLOBS}/../../secrets"}})
+
+
+def test_a_datastore_that_is_gone_makes_no_plan(world: EngineWorld) -> None:
+    with pytest.raises(ApiError, match="no datastore"):
+        planned(world, outputs={"o": {"uri": "azureml://datastores/gone/paths/x"}})
