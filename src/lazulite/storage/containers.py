@@ -119,7 +119,7 @@ def encode_marker(name: str) -> str:
 
 def decode_marker(text: str) -> str:
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        return base64.b64decode(text, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
         raise invalid_query("marker", text[:100], "it was not given by an earlier answer") from None
 

@@ -95,6 +95,10 @@ def _plain_source(exchange: Exchange) -> str:
 async def _source(exchange: Exchange, *, md5: bool = False) -> AsyncIterator[tuple[Spool, Blob | None]]:
     """The source's bytes (or the range asked for), gathered, and its blob when it lies here."""
     url = exchange.request.headers["x-ms-copy-source"]
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise invalid_header("x-ms-copy-source", url[:100], str(error)) from None
     spool = exchange.store.spool(exchange.account)
     if md5:
         spool.hash_content()

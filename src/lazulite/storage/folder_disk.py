@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import stat
@@ -47,12 +48,12 @@ class FolderDisk:
         self._accounts: dict[str, AccountFolder] = {}
         self._lock = threading.Lock()
         self._last = 0
-        self._temporary = 0
+        self._temporary = itertools.count()
         root.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
-        for account in self._accounts.values():
-            account.close()
+        while self._accounts:
+            self._accounts.popitem()[1].close()
 
     def account(self, account: str) -> AccountFolder:
         found = self._accounts.get(account)
@@ -188,9 +189,7 @@ class FolderDisk:
             os.close(fd)
 
     def _temporary_path(self, account: str) -> Path:
-        with self._lock:
-            self._temporary += 1
-            return self.account(account).temporary / f"{os.getpid():x}-{self._temporary:x}"
+        return self.account(account).temporary / f"{os.getpid():x}-{next(self._temporary):x}"
 
     def write_small(
         self, account: str, container: str, name: str, chunks: Sequence[bytes], record: Record

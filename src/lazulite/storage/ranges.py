@@ -6,7 +6,7 @@ import re
 
 from lazulite.storage.errors import StorageError
 
-_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+_RANGE = re.compile(r"bytes=(\d{0,30})-(\d{0,30})")
 
 
 def byte_range(text: str, size: int) -> tuple[int, int] | None:
