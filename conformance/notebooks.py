@@ -67,7 +67,7 @@ def _kernel(python: str) -> Any:
     from jupyter_client.manager import AsyncKernelManager
 
     manager = AsyncKernelManager()
-    command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
     manager._kernel_spec = KernelSpec(argv=command, display_name="Python", language="python")
     return manager
 
