@@ -180,8 +180,9 @@ def compile_later(shared: str, requirements: list[str]) -> None:
     (packages,) = glob.glob(os.path.join(shared, "venv", "lib", "python*", "site-packages"))
     first = [os.path.join(packages, name) for name in import_names(packages, requirements)]
     python = os.path.join(shared, "venv", "bin", "python")
-    skipping = ["-q", "-q", "-j", "0", "-x", "/tests?/"]
-    spawn.detached([python, "-m", "compileall", *skipping, *filter(os.path.isdir, first), packages])
+    workers = str(max(1, (os.cpu_count() or 1) // 2))
+    options = ["-q", "-q", "-j", workers, "-x", "/tests?/"]
+    spawn.detached([python, "-m", "compileall", *options, *filter(os.path.isdir, first), packages])
 
 
 def import_names(packages: str, requirements: list[str]) -> list[str]:

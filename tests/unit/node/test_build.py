@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from lazulite.node import build
+
+PLAN = {
+    "requirements": ["six==1.16.0"],
+    "constraints": ["numpy<2"],
+    "overrides": [],
+    "exclude_newer": "2024-06-01",
+    "index_options": ["--index", "https://packages.example/simple"],
+}
+
+
+def test_the_install_command_carries_everything_of_the_plan(tmp_path: Path) -> None:
+    command = build.install_command(PLAN, str(tmp_path), "/venv", "/uv")
+    assert command[:5] == ["/uv", "pip", "install", "--python", "/venv/bin/python"]
+    assert command[command.index("--requirements") + 1] == str(tmp_path / "requirements.txt")
+    assert (tmp_path / "constraints.txt").read_text() == "numpy<2\n"
+    assert "--overrides" not in command
+    assert command[-4:] == ["--exclude-newer", "2024-06-01", "--index", "https://packages.example/simple"]
+
+
+def test_uv_gets_pips_index_and_nothing_else_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nextra-index-url =\n    https://one.example\n    https://two.example\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://main.example")
+    monkeypatch.setenv("SERVER_SECRET", "hidden")
+    for name in ("PIP_EXTRA_INDEX_URL", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_STRATEGY"):
+        monkeypatch.delenv(name, raising=False)
+    found = build.uv_variables("/cache")
+    assert found["UV_DEFAULT_INDEX"] == "https://main.example"
+    assert found["UV_INDEX"] == "https://one.example https://two.example"
+    assert found["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert found["UV_PYTHON_DOWNLOADS"] == "never"
+    assert found["UV_CACHE_DIR"] == "/cache"
+    assert "SERVER_SECRET" not in found
+
+
+def test_what_was_asked_for_is_found_by_what_it_installed(tmp_path: Path) -> None:
+    for name, record in {
+        "scikit_learn-1.5.2": "sklearn/__init__.py,,\nscikit_learn.libs/x.so,,\n",
+        "numpy-1.26.0": "numpy/__init__.py,,\nbin/f2py,,\n",
+        "other-1.0": "other/__init__.py,,\n",
+    }.items():
+        (tmp_path / f"{name}.dist-info").mkdir()
+        (tmp_path / f"{name}.dist-info" / "RECORD").write_text(record)
+    names = build.import_names(str(tmp_path), ["numpy<2; python_version < '3.12'", "scikit-learn>=1.5"])
+    assert names[0] == "numpy"
+    assert "sklearn" in names
+    assert "other" not in names
