@@ -215,13 +215,13 @@ class _Work:
             return
         self.blocked.add(pool.id)
         self.wanted[pool.id] = held + demand.count
-        coming = self._count(pool.id, "preparing")
-        if len(idle) + coming >= held + demand.count:
+        text = f"waits for {demand.count} node(s) of '{pool.name}'"
+        if len(idle) + self._count(pool.id, "preparing") >= held + demand.count:
             self.reserved += demand.count  # its nodes are on their way: nobody else takes its room
-        self.done.waiting[demand.job] = (
-            f"waits for {demand.count} node(s) of '{pool.name}': {len(idle)} idle, {coming} coming up, "
-            f"{len(self.pools[pool.id].nodes)} of at most {pool.most} there"
-        )
+            self.done.waiting[demand.job] = f"{text}, which are coming up"
+        else:
+            # No figures that change with every node: each change would be written to every waiting job.
+            self.done.waiting[demand.job] = f"{text}, which has at most {pool.most}"
 
     def _room(self, demand: Demand) -> bool:
         """Whether the limit leaves room; if not, a dedicated job pre-empts low-priority ones, and all later ones wait."""

@@ -124,6 +124,12 @@ class JobController:
             return await self._finish(job, failed(status, error.code, error.message, self._now()))
         except UnsafePath as error:
             return await self._finish(job, failed(status, "UserError/InvalidPath", f"{error}", self._now()))
+        except sa.exc.SQLAlchemyError:
+            raise  # passes: the loop tries again
+        except Exception as error:
+            log.exception("no plan could be made for job %s", job.name)
+            message = f"The job could not be prepared: {type(error).__name__}: {error}"
+            return await self._finish(job, failed(status, "InternalError", message, self._now()))
         try:
             handle = await backend.start(_run_key(job, status), planned.plan, planned.secrets)
         except BackendError as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy.engine import Connection
 
-from lazulite.core import arm_id
+from lazulite.core import arm_id, names
 from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import ApiError
 from lazulite.engine.jobs.plan import asset_kind, asset_name
 from lazulite.model.job_status import JobOutput, JobState, JobStatus
 from lazulite.store import resources
@@ -39,6 +40,11 @@ def _register_named(
     name = given.get("assetName")
     if not name:
         return []
+    try:
+        names.RESOURCE.check(str(name))
+        names.VERSION.check(str(given.get("assetVersion") or "1"))
+    except ApiError as error:
+        return [f"The output '{output_name}' was not registered: {error.message}"]
     container = f"{workspace_id}/{asset_kind(output.type)}/{name}"
     version = str(given.get("assetVersion") or _next_version(connection, container, asset_kind(output.type)))
     try:
@@ -67,6 +73,10 @@ def _register(
     else:
         properties |= {"dataUri": output.uri, "dataType": output.type}
     new = resources.new(f"{container}/versions/{version}", f"{collection}/versions", {"properties": properties})
+    earlier = resources.get(connection, new.id) if anonymous else None
+    if earlier is not None:  # of a job of the same name that was deleted
+        resources.update(connection, earlier.with_(spec=new.spec), by=job.created_by)
+        return
     resources.insert(connection, new, by=job.created_by)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lazulite.model.job_status import JobState
 from lazulite.model.run_plan import RunPhase
-from lazulite.store import resources
+from lazulite.store import resources, runs
 from lazulite.testing.engine_world import WORKSPACE, EngineWorld
 
 
@@ -175,3 +175,35 @@ async def test_a_job_whose_row_is_deleted_is_stopped_and_forgotten(world: Engine
     world.clock.pass_by(2)
     await world.settle()
     assert world.fake.runs == {}
+
+
+async def test_a_job_that_nothing_can_be_made_of_fails_and_is_not_stuck(world: EngineWorld) -> None:
+    world.submit("j", limits={"timeout": "for ever"})
+    await world.settle()
+    error = world.status("j").error
+    assert error is not None
+    assert error.code == "InternalError"
+    assert "for ever" in error.message
+
+
+async def test_outputs_replace_those_of_a_deleted_job_of_the_same_name(world: EngineWorld) -> None:
+    for datastore in ("workspaceblobstore", "workspaceartifactstore"):
+        world.submit("j", outputs={"o": {"uri": f"azureml://datastores/{datastore}/paths/x/"}})
+        await world.settle()
+        world.fake.finish("j")
+        await world.settle()
+        assert world.status("j").state is JobState.COMPLETED
+        made = world.get(f"{WORKSPACE}/data/azureml_j_output_data_o/versions/1")
+        assert f"/datastores/{datastore}/" in made.properties["dataUri"]
+        world.remove(f"{WORKSPACE}/jobs/j")
+        world.database.write_sync(lambda c: runs.delete(c, WORKSPACE, "j"))
+
+
+async def test_an_asset_version_that_is_taken_is_left_alone_and_noted(world: EngineWorld) -> None:
+    for name in ("a", "b"):
+        world.submit(name, outputs={"o": {"assetName": "scores", "assetVersion": "1"}})
+        await world.settle()
+        world.fake.finish(name)
+        await world.settle()
+    assert world.get(f"{WORKSPACE}/data/scores/versions/1").properties["properties"] == {"azureml.job": "a"}
+    assert "there is a version '1' already" in world.status("b").notes[0]
