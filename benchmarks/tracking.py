@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ WORKSPACE = (
     "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-lazulite"
     "/providers/Microsoft.MachineLearningServices/workspaces/mlw-default"
 )
+_NUMBERS = itertools.count(1)  # of steps and times: no point is sent twice
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,12 @@ async def _drive(
     target: Target, clients: int, seconds: float, path: str, body: Callable[[int], dict[str, Any]]
 ) -> list[float]:
     taken: list[float] = []
-    numbers = iter(range(1, 1 << 60))
     end = time.perf_counter() + seconds
 
     async def client() -> None:
         connection = await _Connection.open(target)
         while (start := time.perf_counter()) < end:
-            await connection.post(path, body(next(numbers)))
+            await connection.post(path, body(next(_NUMBERS)))
             taken.append(time.perf_counter() - start)
         connection.close()
 
@@ -148,7 +149,7 @@ class _Connection:
     """HTTP/1.1 kept alive, with as little work on the client's side as can be: it shares the machine."""
 
     def __init__(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+        self._target, self._reader, self._writer = target, reader, writer
         self._head = (
             f"POST {target.base}/api/2.0/mlflow/%s HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
             f"Authorization: Bearer {target.token}\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -170,6 +171,11 @@ class _Connection:
             content = await self._reader.readexactly(length)
         if b" 200 " not in head.split(b"\r\n", 1)[0]:
             raise RuntimeError(f"{path}: {head!r} {content!r}")
+        if b"connection: close" in lower:  # gunicorn's plain workers keep nothing alive
+            self._writer.close()
+            self._reader, self._writer = await asyncio.open_connection(
+                self._target.host, self._target.port, limit=1 << 24
+            )
         return json.loads(content) if len(content) < 10_000 else None
 
     async def _chunks(self) -> bytes:
@@ -213,7 +219,8 @@ def _until(attempt: Callable[[], Any], seconds: float = 120) -> Any:
 @contextmanager
 def _process(command: list[str], folder: Path) -> Iterator[None]:
     with (folder / "server.log").open("wb") as log:
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        path = f"{Path(command[0]).absolute().parent}:{os.environ['PATH']}"  # where it finds gunicorn or uvicorn
+        environment = {**os.environ, "PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
         yield
