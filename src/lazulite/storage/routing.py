@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from lazulite.storage import blob_reads, blob_writes, block_writes, containers, copies, datalake, service
+from lazulite.storage import batch, blob_reads, blob_writes, block_writes, containers, copies, datalake, service
 from lazulite.storage.authorization import Need
 from lazulite.storage.errors import StorageError, not_built
 from lazulite.storage.exchange import Answer, Exchange
@@ -61,6 +61,10 @@ _SERVICE_OPERATIONS = {
     ),
 }
 
+_SERVICE_OPERATIONS["POST", "", "batch"] = Operation(
+    "Blob Batch", batch.submit_batch, Need("dw", "o", f"{_BLOBS}/delete", container_sas=False)
+)
+
 # (method, comp)
 _CONTAINER_OPERATIONS = {
     ("PUT", ""): _of_container("Create Container", containers.create_container, "cw", f"{_CONTAINERS}/write"),
@@ -77,6 +81,9 @@ _CONTAINER_OPERATIONS = {
     ("GET", "acl"): _of_container("Get Container ACL", containers.get_acl, "r", f"{_CONTAINERS}/getAcl/action"),
     ("PUT", "acl"): _of_container("Set Container ACL", containers.set_acl, "w", f"{_CONTAINERS}/setAcl/action"),
     ("PUT", "lease"): _of_container("Lease Container", containers.lease_container, "w", f"{_CONTAINERS}/lease/action"),
+    ("POST", "batch"): _of_container(
+        "Blob Batch", batch.submit_batch, "dw", f"{_BLOBS}/delete", container_sas=True, kind="o"
+    ),
     ("GET", "list"): _of_container("List Blobs", containers.list_blobs, "l", f"{_BLOBS}/read", container_sas=True),
 }
 
@@ -119,7 +126,6 @@ _NOT_BUILT = {
     "expiry": "Set Blob Expiry",
     "immutabilitypolicies": "Set Blob Immutability Policy",
     "legalhold": "Set Blob Legal Hold",
-    "batch": "Blob Batch",
     "stats": "Get Blob Service Stats",
     "blobs": "Find Blobs by Tags",
     "rename": "Rename Container",

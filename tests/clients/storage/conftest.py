@@ -29,6 +29,7 @@ class Accounts:
 @dataclass
 class Running:
     port: int
+    http_port: int
     ca: Path
     root: Path
     store: FolderStore
@@ -37,6 +38,11 @@ class Running:
     def account_url(self) -> str:
         """The address that the SDK builds on a laptop."""
         return f"https://localhost:{self.port}/storage/v1/{ACCOUNT}/_.blob.core.windows.net"
+
+    @property
+    def http_url(self) -> str:
+        """Without TLS, for clients that take no certificate authority."""
+        return f"http://127.0.0.1:{self.http_port}/storage/v1/{ACCOUNT}"
 
     @property
     def plain_url(self) -> str:
@@ -62,14 +68,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config.load()
     config.ssl = context
     config.loaded_app = BlobGateway(Accounts(), store, authorise_bearer=_bearer, authority=f"https://localhost:{port}")
-    thread = threading.Thread(target=lambda: asyncio.run(runner.serve(sockets)), daemon=True)
+    plain = uvicorn.Server(
+        uvicorn.Config(
+            config.loaded_app,
+            host="127.0.0.1",
+            port=0,
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+    )
+    plain_sockets = [plain.config.bind_socket()]
+
+    async def serve() -> None:
+        await asyncio.gather(runner.serve(sockets), plain.serve(plain_sockets))
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
-    while not runner.started and time.monotonic() < deadline:
+    while not (runner.started and plain.started) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert runner.started
-    yield Running(port, ca, folder / "root", store)
-    runner.should_exit = True
+    assert plain.started
+    yield Running(port, plain_sockets[0].getsockname()[1], ca, folder / "root", store)
+    runner.should_exit = plain.should_exit = True
     thread.join(10)
     store.close()
 

@@ -403,6 +403,14 @@ def test_files_put_there_by_hand(server: Any, container: ContainerClient) -> Non
     assert container.get_blob_client("made/by/hand.json").get_blob_properties().etag != properties.etag
 
 
+def test_batches(container: ContainerClient) -> None:
+    for name in ("a", "b c", "d/e"):
+        container.upload_blob(name, b"x")
+    answers = list(container.delete_blobs("a", "b c", "none", "d/e", raise_on_any_failure=False))
+    assert [answer.status_code for answer in answers] == [202, 202, 404, 202]
+    assert list(container.list_blobs()) == []
+
+
 def test_page_blobs_say_so(container: ContainerClient) -> None:
     with pytest.raises(HttpResponseError) as caught:
         container.get_blob_client("page").create_page_blob(512)
