@@ -111,6 +111,7 @@ def instance_status(
     stops only when its jobs have left.
     """
     state = str(before.get("state") or "Creating")
+    restart = restart or before.get("restart")
     since = parse_iso(before["since"]).timestamp() if "since" in before else now
     if before and restart != before.get("restart") and state == "Running":
         state, since = "Stopping", now

@@ -200,6 +200,7 @@ def _prepare_instance(write: Write, inner: Json, old: Json) -> None:
         except ValueError as error:
             raise validation(str(error), "properties.properties.idleTimeBeforeShutdown") from None
     write.body["desired"] = write.existing.spec.get("desired", "Started") if write.existing else "Started"
+    write.body["restarts"] = write.existing.spec.get("restarts", 0) if write.existing else 0
 
 
 def _seal(write: Write, inner: Json) -> None:
