@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +28,12 @@ class CellFailed(Exception):
 def run(case: Case, file: Path, place: platform.Place, kernels: Path) -> list[str]:
     """Run the notebook in its folder; returns notes. Raises CellFailed and TimeoutError."""
     import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
 
     deadline = time.monotonic() + case.timeout_minutes * 60
     notebook = nbformat.read(file, as_version=4)
     values = place.storage() if case.patches else {}
-    client = NotebookClient(
-        notebook,
-        km=_kernel(_interpreter(case, kernels)),
-        timeout=int(case.timeout_minutes * 60),
-        resources={"metadata": {"path": str(file.parent)}},
-    )
     skipped = seen = 0
-    with client.setup_kernel(env=os.environ | {"MLFLOW_TRACKING_URI": place.tracking_uri}):
+    with _kernel(notebook, file.parent, _interpreter(case, kernels), place.tracking_uri, case) as execute:
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type != "code" or _INSTALL.search(cell.source):
                 continue
@@ -47,29 +41,46 @@ def run(case: Case, file: Path, place: platform.Place, kernels: Path) -> list[st
                 skipped += 1
                 continue
             cell.source = sandbox.mirrored(sandbox.patched(cell.source, case.patches, values), case)
-            try:
-                client.execute_cell(cell, number)
-            except CellExecutionError as error:
-                raise CellFailed(_explain(number, cell, error)) from None
+            execute(cell, number)
             seen = len(platform.wait(place.client, seen, deadline))
     nbformat.write(notebook, file)
     return [f"{skipped} cell left out"] if skipped else []
+
+
+@contextlib.contextmanager
+def _kernel(
+    notebook: Any, folder: Path, python: str, tracking_uri: str, case: Case
+) -> Iterator[Callable[[Any, int], None]]:
+    """A kernel of that interpreter in that folder; what is yielded runs a cell. Raises CellFailed."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    manager = AsyncKernelManager()
+    command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+    manager._kernel_spec = KernelSpec(argv=command, display_name="Python", language="python")
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, km=manager, timeout=int(case.timeout_minutes * 60), resources=resources)
+
+    def execute(cell: Any, number: int) -> None:
+        try:
+            client.execute_cell(cell, number)
+        except CellExecutionError as error:
+            raise CellFailed(_explain(number, cell, error)) from None
+
+    try:
+        with client.setup_kernel(env=os.environ | {"MLFLOW_TRACKING_URI": tracking_uri}):
+            yield execute
+    finally:
+        run_sync(manager.shutdown_kernel)(now=True)
 
 
 def _explain(number: int, cell: Any, error: Exception) -> str:
     first = next((line for line in cell.source.splitlines() if line.strip()), "")
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
     return "\n".join([f"cell {number} ({first}) failed", *text[-12:]])
-
-
-def _kernel(python: str) -> Any:
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-
-    manager = AsyncKernelManager()
-    command = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
-    manager._kernel_spec = KernelSpec(argv=command, display_name="Python", language="python")
-    return manager
 
 
 def _interpreter(case: Case, kernels: Path) -> str:

@@ -41,6 +41,14 @@ def routes(context: DataplaneContext) -> list[Route]:
 
         return JsonResponse({"values": await context.database.read(look)})
 
+    async def data_version(request: Request) -> Response:
+        workspace, names = workspace_id(request), request.path_params
+
+        def look(connection: Connection) -> Json:
+            return _v1_data_version(connection, workspace, names["name"], names["version"])
+
+        return JsonResponse(await context.database.read(look))
+
     async def datastore(request: Request) -> Response:
         workspace = workspace_id(request)
         name = request.path_params.get("name", "workspaceblobstore")
@@ -55,6 +63,13 @@ def routes(context: DataplaneContext) -> list[Route]:
     stores = f"{PROVIDER}/workspaces/datastores/listSecrets/action"
     return [
         Route("POST", f"/data/v1.0{WORKSPACE}/dataversion/batchGetResolvedUris", _READ, resolve, "Data.resolve"),
+        Route(
+            "GET",
+            f"/data/v1.0{WORKSPACE}/dataversion/{{name}}/versions/{{version}}",
+            _READ,
+            data_version,
+            "Data.get_version",
+        ),
         Route(
             "POST",
             f"/modelregistry/v1.0{WORKSPACE}/models/batchGetResolvedUris",
@@ -89,6 +104,33 @@ def _long(workspace: str, uri: str) -> str:
     id_ = arm_id.parse(workspace)
     scope = f"subscriptions/{id_.subscription}/resourcegroups/{id_.resource_group}/workspaces/{id_.workspace}"
     return f"azureml://{scope}/{uri.removeprefix('azureml://')}"
+
+
+def _v1_data_version(connection: Connection, workspace: str, name: str, version: str) -> Json:
+    """A data asset as mltable reads it."""
+    row = resources.get(connection, f"{workspace}/data/{name}/versions/{version}")
+    if row is None:
+        raise not_found(f"Could not find version {version} of the data asset '{name}'.", "name", code="UserError")
+    properties = row.properties
+    return {
+        "dataVersion": {
+            "assetId": row.id,
+            "dataContainerName": name,
+            "dataType": "MLTable" if properties["dataType"] == "mltable" else properties["dataType"],
+            "dataUri": _long(workspace, str(properties["dataUri"])),
+            "versionId": version,
+            "mutableProps": {
+                "description": properties.get("description"),
+                "tags": properties.get("tags") or {},
+                "isArchived": bool(properties.get("isArchived")),
+            },
+            "referencedDataUris": properties.get("referencedUris"),
+            "properties": properties.get("properties") or {},
+        },
+        # Assets of the first API generation hold a dataflow in place of an address; there are none here.
+        "isV2": True,
+        "legacyDataflow": None,
+    }
 
 
 def _v1_datastore(reading: Reading, workspace: str, name: str) -> Json:
