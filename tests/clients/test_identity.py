@@ -147,3 +147,22 @@ def _claims(token: str) -> dict[str, Any]:
 
 def _none() -> str:
     return base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+
+
+def test_a_runs_token_is_renewed_and_reaches_that_run_alone(server: RunningServer) -> None:
+    import mlflow
+
+    with mlflow.start_run() as mine:
+        pass
+    with mlflow.start_run() as other:
+        pass
+    path = f"/history/v1.0{WORKSPACE_ID}/experimentids/0/runs"
+    status, renewed = send(server, Bad("", "GET", f"{path}/{mine.info.run_id}/token"))
+    assert (status, _claims(renewed["token"])["lz_run"]) == (200, mine.info.run_id)
+    as_run = {"Authorization": f"Bearer {renewed['token']}"}
+    assert send(server, Bad("", "GET", f"{path}/{mine.info.run_id}/token", headers=as_run))[0] == 200
+    assert send(server, Bad("", "GET", f"{path}/{other.info.run_id}/token", headers=as_run))[0] == 403
+    wanted = {"properties": {"computeType": "AmlCompute"}}
+    assert send(server, Bad("", "PUT", f"{WORKSPACE_ID}/computes/sneaky", wanted, headers=as_run))[0] == 403
+    elsewhere = WORKSPACE_ID.replace("mlw-default", "another")
+    assert send(server, Bad("", "GET", f"{elsewhere}/jobs", headers=as_run))[0] == 403

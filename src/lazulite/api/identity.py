@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.api.context import ApiContext
-from lazulite.core.errors import ApiError, bad_request
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.clock import iso
+from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.principal import Principal
-from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body
+from lazulite.core.web import (
+    AUTHENTICATED,
+    PUBLIC,
+    WORKSPACE,
+    JsonResponse,
+    Route,
+    json_body,
+    principal,
+    workspace_id,
+)
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer
-from lazulite.store import resources
+from lazulite.store import resources, runs
 from lazulite.store.resources import Json
 
 CLOUD = "LazuliteCloud"
@@ -27,6 +39,7 @@ _ASSIGN = "Microsoft.Authorization/roleAssignments"
 def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> list[Route]:
     identity = _Identity(context, issuer, directory)
     discovery = identity.openid_configuration
+    token, right = identity.run_token, f"{PROVIDER}/workspaces/experiments/runs/write"
     return [
         Route("GET", "/metadata/endpoints", PUBLIC, identity.cloud_metadata, "Metadata.endpoints"),
         Route("GET", "/discovery/workspaces/{guid}", PUBLIC, identity.discovery, "Discovery.workspace"),
@@ -40,6 +53,10 @@ def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> li
         Route("POST", "/lazulite/principals", f"{_ASSIGN}/write", identity.create_principal, "Principals.create"),
         Route(
             "DELETE", "/lazulite/principals/{id}", f"{_ASSIGN}/delete", identity.delete_principal, "Principals.delete"
+        ),
+        *(
+            Route("GET", f"/history/v1.0{WORKSPACE}/{segment}/{{experiment}}/runs/{{run}}/token", right, token, operation)
+            for segment, operation in (("experiments", "RunHistory.token"), ("experimentids", "RunHistory.token_by_id"))
         ),
         Route("GET", "/lazulite/whoami", AUTHENTICATED, identity.whoami, "Principals.whoami"),
     ]
@@ -196,6 +213,19 @@ class _Identity:
     async def delete_principal(self, request: Request) -> Response:
         await self._directory.remove(request.path_params["id"])
         return Response(b"", 204)
+
+    async def run_token(self, request: Request) -> Response:
+        """A fresh token for a run, as the azureml-mlflow plugin asks for before the old one expires."""
+        caller, workspace, name = principal(request), workspace_id(request), request.path_params["run"]
+        run = await self._context.database.read(lambda c: runs.get(c, workspace, name))
+        if run is None:
+            raise not_found(f"There is no run '{name}' in this workspace.", "runId")
+        if caller.run is not None and caller.run.lower() != name.lower():
+            raise ApiError(403, "AuthorizationFailed", f"The token of run '{caller.run}' reaches that run alone.")
+        job = Principal(caller.id, f"job {run.run_id}", "Job", run=run.run_id, workspace=workspace)
+        token, expires = self._issuer.issue(job, "https://ml.azure.com", lifetime_s=_TOKEN_LIFETIME_S)
+        expiry = iso(dt.datetime.fromtimestamp(expires, dt.UTC))
+        return JsonResponse({"token": token, "expiryTimeUtc": expiry})
 
     async def whoami(self, request: Request) -> Response:
         caller: Principal = request.scope["lazulite.principal"]

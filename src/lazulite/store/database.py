@@ -136,14 +136,16 @@ class _Write:
         self.error: BaseException | None = None
 
     def run(self, connection: Connection) -> None:
-        savepoint = connection.begin_nested()
+        # As plain statements: SQLAlchemy's own savepoint objects cost three times as much, and this is every write.
+        connection.exec_driver_sql("SAVEPOINT one_write")
         before = set(connection.info[_CHANGED])
         try:
             self.result = self.function(connection)
-            savepoint.commit()
+            connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
         except Exception as error:
             self.error = error
-            savepoint.rollback()
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_write")
+            connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
             connection.info[_CHANGED] = before
 
     def finish(self) -> None:
