@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -39,8 +40,8 @@ class EngineSettings:
     hide: tuple[str, ...] = ()
     """Folders that no job may see; the home is always one of them."""
     node_boot_seconds: float = 0.0
-    node_limit: int | None = None
-    """Nodes of all clusters and serverless jobs at a time; None sets no limit."""
+    node_limit: int | None = field(default_factory=lambda: max(16, 8 * (os.cpu_count() or 1)))
+    """Nodes that jobs hold at a time on all computes together, as all are this one machine; None sets no limit."""
     grace_s: float = 10.0
     cores_of: Callable[[str], int] = _four
     """vCPUs of a VM size: how many jobs a compute instance runs at a time."""

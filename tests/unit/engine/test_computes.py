@@ -123,3 +123,34 @@ async def test_attached_computes_run_on_this_machine_and_say_so(world: EngineWor
     await world.settle()
     assert world.status("j").state is JobState.PREPARING
     assert "attached as Kubernetes" in world.status("j").notes[0]
+
+
+async def test_a_flood_of_serverless_jobs_waits_at_the_limit_of_the_machine(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    world = EngineWorld(tmp_path, settings={"node_limit": 2})
+    for number in range(4):
+        world.submit(f"j{number}")
+    await world.settle()
+    assert len(world.fake.starts) == 2
+    assert "this machine runs at a time" in (world.status("j3").activity or "")
+    world.fake.finish("j0")
+    await world.settle()
+    assert [key.job for key in world.fake.starts] == ["j0", "j1", "j2"]
+    await world.close()
+
+
+async def test_a_dedicated_job_takes_the_place_of_a_low_priority_one_which_runs_again_later(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    world = EngineWorld(tmp_path, settings={"node_limit": 1})
+    world.compute("low", vmPriority="LowPriority")
+    world.compute("ded")
+    world.submit("l", computeId="low")
+    await world.settle()
+    world.submit("d", computeId="ded")
+    await world.settle()
+    assert world.status("d").state is JobState.PREPARING
+    assert (world.status("l").state, world.status("l").attempt) == (JobState.QUEUED, 2)
+    world.fake.finish("d")
+    await world.settle()
+    world.fake.finish("l")
+    await world.settle()
+    assert world.status("l").state is JobState.COMPLETED
+    await world.close()
