@@ -6,6 +6,7 @@ import base64
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,9 @@ def test_a_runs_token_is_renewed_and_reaches_that_run_alone(server: RunningServe
     as_run = {"Authorization": f"Bearer {renewed['token']}"}
     assert send(server, Bad("", "GET", f"{path}/{mine.info.run_id}/token", headers=as_run))[0] == 200
     assert send(server, Bad("", "GET", f"{path}/{other.info.run_id}/token", headers=as_run))[0] == 403
+    patched = Bad("", "PATCH", f"{path}/{other.info.run_id}", {"tags": {"a": "b"}}, headers=as_run)
+    assert send(server, patched)[0] == 403
+    assert send(server, replace(patched, path=f"{path}/{mine.info.run_id}"))[0] == 200
     wanted = {"properties": {"computeType": "AmlCompute"}}
     assert send(server, Bad("", "PUT", f"{WORKSPACE_ID}/computes/sneaky", wanted, headers=as_run))[0] == 403
     elsewhere = WORKSPACE_ID.replace("mlw-default", "another")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.core.arm_id import PROVIDER
-from lazulite.core.errors import bad_request, nearest, not_found
+from lazulite.core.errors import ApiError, bad_request, nearest, not_found
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.dataplane import run_documents
 from lazulite.model import job_status
@@ -114,6 +114,8 @@ class _History:
 
         def change(connection: Connection) -> Json:
             found = self._load(connection, workspace, name)
+            if by.run is not None and not runs.is_within(connection, workspace, found.run, by.run):
+                raise ApiError(403, "AuthorizationFailed", f"The token of run '{by.run}' may change that run alone.")
             changes = {k: body[k] for k in ("displayName", "description") if body.get(k) is not None}
             if body.get("hidden") is not None:
                 changes["isArchived"] = bool(body["hidden"])
