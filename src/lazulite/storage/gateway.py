@@ -13,7 +13,7 @@ from lazulite.core.paths import UnsafePath
 from lazulite.storage import addressing, naming, routing
 from lazulite.storage.accounts import AccountDirectory
 from lazulite.storage.authorization import AuthoriseBearer, Authorizer
-from lazulite.storage.errors import StorageError, not_built
+from lazulite.storage.errors import StorageError
 from lazulite.storage.exchange import Answer, Exchange, Limits, Locks
 from lazulite.storage.request import Disconnected, Receive, Request, Scope, Send
 from lazulite.storage.routing import Operation
@@ -136,7 +136,7 @@ def _route(request: Request) -> Operation:
         return routing.route(request)
     if request.address.service == "dfs":
         return routing.route_path(request)
-    raise not_built(f"The {request.address.service} service of storage")
+    return routing.route_file(request)
 
 
 def _refusal(error: StorageError) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from lazulite.storage import batch, blob_reads, blob_writes, block_writes, containers, copies, datalake, service
+from lazulite.storage import batch, blob_reads, blob_writes, block_writes, containers, copies, datalake, service, shares
 from lazulite.storage.authorization import Need
 from lazulite.storage.errors import StorageError, not_built
 from lazulite.storage.exchange import Answer, Exchange
@@ -188,6 +188,50 @@ def route_path(request: Request) -> Operation:
         raise not_built("The account level of the Data Lake service")
     if found is None:
         raise StorageError("UnsupportedHttpVerb", f"The resource does not support {request.method}.")
+    return found
+
+
+# (method, restype, comp); the actions are those of the Files service
+_FILES = "Microsoft.Storage/storageAccounts/fileServices/fileshares"
+
+
+def _of_file(name: str, handler: Handler, sas: str, action: str) -> Operation:
+    return Operation(name, handler, Need(sas, "o", f"{_FILES}/files/{action}"))
+
+
+_SHARE_OPERATIONS = {
+    ("PUT", "share", ""): _of_container("Create Share", containers.create_container, "cw", f"{_FILES}/write"),
+    ("GET", "share", ""): _of_container(
+        "Get Share Properties", containers.get_container, "rl", f"{_FILES}/read", container_sas=True
+    ),
+    ("DELETE", "share", ""): _of_container("Delete Share", containers.delete_container, "d", f"{_FILES}/delete"),
+    ("PUT", "directory", ""): _of_file("Create Directory", shares.create_directory, "cw", "write"),
+    ("GET", "directory", ""): _of_file("Get Directory Properties", shares.directory_properties, "r", "read"),
+    ("DELETE", "directory", ""): _of_file("Delete Directory", shares.delete_directory, "d", "delete"),
+    ("PUT", "directory", "metadata"): _of_file("Set Directory Metadata", shares.set_directory_metadata, "w", "write"),
+    ("GET", "directory", "list"): _of_file("List Directories and Files", shares.list_directory, "l", "read"),
+}
+_FILE_OPERATIONS = {
+    ("PUT", "", ""): _of_file("Create File", shares.create_file, "cw", "write"),
+    ("PUT", "", "range"): _of_file("Put Range", shares.put_range, "w", "write"),
+    ("PUT", "", "metadata"): _of_file("Set File Metadata", blob_writes.set_metadata, "w", "write"),
+    ("GET", "", ""): _of_file("Get File", shares.get_file, "r", "read"),
+    ("HEAD", "", ""): _of_file("Get File Properties", shares.file_properties, "r", "read"),
+    ("DELETE", "", ""): _of_file("Delete File", shares.delete_file, "d", "delete"),
+}
+
+
+def route_file(request: Request) -> Operation:
+    """The Files operation that a request asks for. Raises StorageError 501."""
+    query, where = request.query, request.address
+    restype, comp = query.get("restype", "").lower(), query.get("comp", "").lower()
+    method = "GET" if request.method == "HEAD" and restype else request.method
+    known = _SHARE_OPERATIONS if restype else _FILE_OPERATIONS
+    found = known.get((method, restype, comp))
+    if found is None or not where.container or not (where.blob or restype):
+        raise not_built(
+            f"The operation {request.method} restype='{restype[:40]}' comp='{comp[:40]}' of the Files service"
+        )
     return found
 
 

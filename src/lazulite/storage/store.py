@@ -56,6 +56,7 @@ class Record(msgspec.Struct, omit_defaults=True):
     lease: Lease | None = None
     copy: CopyRecord | None = None
     directory: bool = False
+    length: int = 0  # of a file on a share whose ranges are still coming
 
 
 class AccessPolicy(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -96,7 +96,7 @@ async def client(store: BlobStore, clock: Clock, limits: Limits) -> AsyncIterato
     )
     transport = httpx.ASGITransport(app=gateway, raise_app_exceptions=True)
     expires = clock() + dt.timedelta(days=1)
-    query = sas.account_sas(ACCOUNT, KEY, "b", "sco", "racwdlxtup", expires, protocol="https,http")
+    query = sas.account_sas(ACCOUNT, KEY, "bf", "sco", "racwdlxtup", expires, protocol="https,http")
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8443") as http:
         made = Client(http, query)
         assert (await made.send("PUT", "c01", "restype=container")).status_code == 201
