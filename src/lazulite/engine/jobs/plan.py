@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,11 @@ class _Places:
             return None
         return self._storage.local_path(where.account, where.container, where.path)
 
+    def root(self, where: Location) -> str | None:
+        """The folder of the whole datastore: no link may lead out of it."""
+        found = self.path(replace(where, path=""))
+        return None if found is None else str(found)
+
     def folder(self, where: Location) -> Path:
         """The run's artifacts, which have to lie on this machine."""
         path = self.path(where)
@@ -206,7 +211,8 @@ def _input(name: str, value: Json, where: Location, places: _Places) -> Input:
     mode = _mode(value, "ro_mount")
     path = places.path(where)
     if path is not None:
-        return Input(kind=DataKind.PATH, type=kind, mode=mode, path=str(path), uri=where.uri)
+        root = places.root(where)
+        return Input(kind=DataKind.PATH, type=kind, mode=mode, path=str(path), root=root, uri=where.uri)
     address = places.granted(f"inputs.{name}", where, "rl")
     if address is None:
         raise ApiError(400, "InputNotReachable", f"Input '{name}' at '{where.uri}' cannot be fetched from here.")
@@ -221,7 +227,8 @@ def _outputs(given: Json, facts: Facts, places: _Places) -> dict[str, Output]:
         kind, mode = str(value.get("jobOutputType") or "uri_folder"), _mode(value, "rw_mount")
         path = places.path(where)
         if path is not None:
-            found[name] = Output(kind=DataKind.PATH, type=kind, mode=mode, path=str(path), uri=where.uri)
+            root = places.root(where)
+            found[name] = Output(kind=DataKind.PATH, type=kind, mode=mode, path=str(path), root=root, uri=where.uri)
             continue
         address = places.granted(f"outputs.{name}", where, "racwdl")
         if address is None or where.account is None:
