@@ -17,18 +17,20 @@ setup: $(STAMP)  ## make .venv with everything development needs
 
 .tools/bin/uv:
 	@test -n "$(PYTHON)" || { echo "Lazulite needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python"; exit 1; }
-	$(PYTHON) -m venv .tools
-	.tools/bin/python -m pip install --quiet uv
+	@echo "Fetching uv, which installs everything else ..."
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet uv
 
 $(STAMP): requirements-dev.txt pyproject.toml | $(filter .tools/bin/uv,$(UV))
 	@test -n "$(PYTHON)" || { echo "Lazulite needs Python 3.11, 3.12 or 3.13: install one, or name it with make PYTHON=/path/to/python"; exit 1; }
-	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
-	$(UV) pip sync --quiet --python $(BIN)/python requirements-dev.txt
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@echo "Setting up $(VENV) (once; a minute or so) ..."
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	@$(UV) pip sync --quiet --python $(BIN)/python requirements-dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 quickstart: $(STAMP)  ## start the platform and train a real model through the unmodified SDK
-	$(BIN)/python examples/quickstart/quickstart.py
+	@$(BIN)/python examples/quickstart/quickstart.py
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -49,8 +51,9 @@ bench: $(STAMP)  ## measure, and write benchmarks/RESULTS.md
 conformance: $(STAMP)  ## run labs and examples from checkouts: make conformance LABS=DIR EXAMPLES=DIR [MANIFEST=FILE]
 	$(BIN)/python -m conformance $(if $(LABS),--labs "$(LABS)") $(if $(EXAMPLES),--examples "$(EXAMPLES)") $(if $(MANIFEST),--manifest "$(MANIFEST)")
 
-lock:  ## resolve the development environment anew
+lock: | $(filter .tools/bin/uv,$(UV))  ## resolve the development environment anew
 	$(UV) pip compile --quiet pyproject.toml --group dev --universal --no-header --python-version 3.11 -o requirements-dev.txt
 
-clean:  ## remove what setup and the tests made
-	rm -rf $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove what setup, the quickstart and the tests made
+	@for home in .quickstart .conformance; do [ ! -f $$home/server.json ] || $(BIN)/lazulite down --home $$home; done
+	rm -rf .quickstart .conformance $(VENV) .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

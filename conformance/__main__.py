@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from conformance.report import Result, exit_code, table
 from lazulite.cli.home import required_server
 from lazulite.cli.process import stop
 
-_RESTART = "the platform's log is {}/server.log; what the case wrote is in {}"
+_WHERE = "The platform's log is {}/server.log; what the case read and wrote is in {}."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,6 +61,8 @@ def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[
     finally:
         if activation.started:
             stop(required_server(home))
+        if all(result.passed for result in results):
+            shutil.rmtree(scratch)
     return results
 
 
@@ -83,7 +86,7 @@ def _run(case: Case, checkout: Path, activation: lazulite.Activation, scratch: P
         platform.remove(place)
     except Exception as error:
         # A case may fail in any way a client can; the others go on.
-        reason = f"{type(error).__name__}: {error}\n" + _RESTART.format(activation.home, scratch)
+        reason = f"{type(error).__name__}: {error}\n" + _WHERE.format(activation.home, scratch)
         return Result(case.name, time.monotonic() - began, submitted, reason, notes)
     return Result(case.name, time.monotonic() - began, submitted, "", notes)
 

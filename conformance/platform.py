@@ -7,6 +7,7 @@ import io
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +93,7 @@ def check(client: MLClient, jobs: list[Job], expected: tuple[Expectation, ...], 
 
 
 @contextlib.contextmanager
-def quiet():  # type: ignore[no-untyped-def]
+def quiet() -> Iterator[None]:
     """Keep the SDK's progress bars and warnings off the screen."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -50,7 +50,8 @@ def patched(text: str, patches: tuple[Patch, ...], values: Mapping[str, str]) ->
         replacement = patch.replacement
         for name, value in values.items():
             replacement = replacement.replace(f"{{{name}}}", value)
-        text = re.sub(patch.pattern, lambda match, new=replacement: new, text)
+        # Backslashes in a replacement are to be taken literally.
+        text = re.sub(patch.pattern, replacement.replace("\\", r"\\"), text)
     return text
 
 

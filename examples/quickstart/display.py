@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 import time
@@ -65,13 +66,24 @@ class Display:
 
 
 class _Quotation(io.TextIOBase):
+    """Lines as they come; the long list of what an environment was given is told as a number."""
+
     def __init__(self, display: Display) -> None:
         self._display = display
         self._rest = ""
+        self._packages = 0
 
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            if line.strip() and not set(line) <= {"="}:
+            if re.match(r" \+ \S+==\S+$", line):
+                self._packages += 1
+            elif line.strip() and not set(line) <= {"="}:
+                self._tell_packages()
                 self._display._quote(line)
         return len(text)
+
+    def _tell_packages(self) -> None:
+        if self._packages:
+            self._display._quote(f" + {self._packages} packages")
+        self._packages = 0
