@@ -131,7 +131,7 @@ def missing(type_: ResourceType, id_: str) -> ApiError:
 
 def require_parent(connection: Connection, parent: str) -> None:
     """Raises ApiError 404 naming the parent that is not there, and the nearest that is."""
-    if resources.get(connection, parent) is not None:
+    if resources.exists(connection, parent):
         return
     siblings, _, name = parent.rpartition("/")
     group, _, collection = siblings.rpartition("/")
@@ -186,8 +186,8 @@ def _ensure_parent(connection: Connection, type_: ResourceType, id_: str, by: st
     parent = id_.rsplit("/", 2)[0]
     if type_.shape is Shape.VERSIONED:
         container = parent
-        require_parent(connection, container.rsplit("/", 2)[0])
-        if resources.get(connection, container) is None:
+        if not resources.exists(connection, container):
+            require_parent(connection, container.rsplit("/", 2)[0])
             type_.name_rule.check(container.rsplit("/", 1)[1])
             spec: Json = {"properties": {"isArchived": False, "tags": {}, "properties": {}}}
             resources.insert(connection, resources.new(container, type_.container_type, spec), by=by)

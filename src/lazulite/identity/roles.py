@@ -37,7 +37,7 @@ BUILT_IN = (
         (f"{_ML}/workspaces/*/read", f"{_ML}/workspaces/*/action", f"{_ML}/workspaces/*/delete",
          f"{_ML}/workspaces/*/write", f"{_ML}/workspaces/read", f"{_ML}/registries/*/read",
          f"{_ML}/locations/*/read", "Microsoft.Resources/*/read",
-         "Microsoft.Storage/storageAccounts/blobServices/*"),
+         "Microsoft.Storage/storageAccounts/blobServices/*", "Microsoft.Storage/storageAccounts/fileServices/*"),
         (f"{_ML}/workspaces/delete", f"{_ML}/workspaces/write", f"{_ML}/workspaces/computes/*/write",
          f"{_ML}/workspaces/computes/write", f"{_ML}/workspaces/computes/delete",
          f"{_ML}/workspaces/computes/*/delete", f"{_ML}/workspaces/computes/listKeys/action",
@@ -52,7 +52,7 @@ JOB = Role(
     (f"{_ML}/workspaces/read", f"{_ML}/workspaces/*/read", f"{_ML}/workspaces/experiments/*",
      f"{_ML}/workspaces/models/*", f"{_ML}/workspaces/data/*", f"{_ML}/workspaces/datastores/listSecrets/action",
      f"{_ML}/workspaces/environments/write", f"{_ML}/workspaces/components/write", f"{_ML}/workspaces/codes/*",
-     "Microsoft.Storage/storageAccounts/blobServices/*"),
+     "Microsoft.Storage/storageAccounts/blobServices/*", "Microsoft.Storage/storageAccounts/fileServices/*"),
 )  # fmt: skip
 
 

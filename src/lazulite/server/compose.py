@@ -13,6 +13,7 @@ from starlette.responses import Response
 from lazulite.api import crud, identity, locations, lro, management, not_built, write
 from lazulite.api.context import ApiContext
 from lazulite.backends.local.backend import LocalBackend
+from lazulite.core.errors import ApiError
 from lazulite.core.principal import Principal
 from lazulite.core.version import VERSION
 from lazulite.core.web import PUBLIC, JsonResponse, Route
@@ -33,7 +34,7 @@ from lazulite.server.artifacts import Artifacts
 from lazulite.server.home import Keys, prepare
 from lazulite.server.isolation import Isolation, probe
 from lazulite.server.router import Router
-from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings
+from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings, SettingsError
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
 from lazulite.store.database import Database
@@ -148,9 +149,16 @@ async def all_routes(home: Path) -> list[Route]:
 def _store(settings: Settings) -> BlobStore:
     if not settings.storage_url:
         return FolderStore(settings.storage_root)
+    # The client of object stores is an extra.
+    try:
+        from obstore.store import from_url
+    except ImportError:
+        raise SettingsError(
+            "storage_url needs the extra 'object-storage': pip install lazulite[object-storage]"
+        ) from None
     from lazulite.storage.obstore_store import ObstoreStore
 
-    return ObstoreStore.from_url(settings.storage_url)
+    return ObstoreStore(from_url(settings.storage_url))
 
 
 async def _first_start(context: ApiContext, directory: Directory, keys: Keys) -> None:
@@ -231,18 +239,14 @@ class _Bearer:
         self._database = database
 
     def __call__(self, token: str, account: str, container: str, action: str) -> str | None:
-        from lazulite.core.errors import ApiError
-
         try:
             caller = self._issuer.verify(token)
         except ApiError as error:
             return error.message
-        verb = {"list": "read", "delete": "delete", "write": "write"}.get(action, "read")
-        permission = f"{storage_accounts.TYPE}/blobServices/containers/blobs/{verb}"
         scopes = self._database.read_sync(lambda c: _workspaces_on(c, account))
-        if any(self._directory.allows(caller, permission, scope) for scope in scopes):
+        if any(self._directory.allows(caller, action, scope) for scope in scopes):
             return None
-        return f"'{caller.name}' does not have '{permission}' on storage account '{account}'"
+        return f"'{caller.name}' does not have '{action}' on storage account '{account}'"
 
 
 def _workspaces_on(connection: Connection, account: str) -> list[str]:

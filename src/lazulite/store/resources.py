@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from lazulite.core import arm_id
 from lazulite.core.clock import now_iso
 from lazulite.store.database import changed
-from lazulite.store.tables import events, resources, sequences
+from lazulite.store.tables import events, resources
 
 Json = dict[str, Any]
 
@@ -54,6 +54,15 @@ class Resource:
         return replace(self, **changes)
 
 
+# Made once: building and keying a statement costs more than running it.
+_GET = sa.select(resources).where(resources.c.key == sa.bindparam("wanted"))
+_EXISTS = sa.select(resources.c.sequence).where(resources.c.key == sa.bindparam("wanted"))
+_INSERT = resources.insert().returning(resources.c.sequence)
+_UPDATE = resources.update().where(resources.c.key == sa.bindparam("wanted"))
+_UPDATE_MATCHING = _UPDATE.where(resources.c.etag == sa.bindparam("etag_read"))
+_RECORD = events.insert()
+
+
 class VersionConflict(Exception):
     """The stored resource is not the one the writer read: its etag moved on."""
 
@@ -70,8 +79,12 @@ def new(id_: str, type_: str, spec: Json, **more: Any) -> Resource:
 
 
 def get(connection: Connection, id_: str) -> Resource | None:
-    row = connection.execute(sa.select(resources).where(resources.c.key == arm_id.key(id_))).first()
+    row = connection.execute(_GET, {"wanted": arm_id.key(id_)}).first()
     return _resource(row) if row else None
+
+
+def exists(connection: Connection, id_: str) -> bool:
+    return connection.execute(_EXISTS, {"wanted": arm_id.key(id_)}).first() is not None
 
 
 def get_many(connection: Connection, ids: Iterable[str]) -> list[Resource]:
@@ -81,21 +94,15 @@ def get_many(connection: Connection, ids: Iterable[str]) -> list[Resource]:
 
 
 def insert(connection: Connection, resource: Resource, *, by: str) -> Resource:
-    """Add a resource and announce it. Raises AlreadyExists."""
-    if connection.scalar(sa.select(resources.c.key).where(resources.c.key == resource.key)):
-        raise AlreadyExists(resource.id)
+    """Add a resource and announce it. Raises AlreadyExists (which undoes the transaction: let it through)."""
     now = now_iso()
-    stored = resource.with_(
-        etag=_etag(),
-        created_at=now,
-        created_by=by,
-        modified_at=now,
-        modified_by=by,
-        sequence=next_value(connection, "resources"),
-    )
-    connection.execute(resources.insert().values(**_columns(stored)))
+    stored = resource.with_(etag=_etag(), created_at=now, created_by=by, modified_at=now, modified_by=by)
+    try:
+        sequence = connection.execute(_INSERT, _columns(stored)).scalar_one()
+    except sa.exc.IntegrityError:
+        raise AlreadyExists(resource.id) from None
     changed(connection, [stored.key])
-    return stored
+    return stored.with_(sequence=int(sequence))
 
 
 def update(connection: Connection, resource: Resource, *, by: str | None = None, etag: str | None = None) -> Resource:
@@ -107,12 +114,12 @@ def update(connection: Connection, resource: Resource, *, by: str | None = None,
     stored = resource.with_(etag=_etag())
     if by is not None:
         stored = stored.with_(modified_at=now_iso(), modified_by=by, generation=resource.generation + 1)
-    where = resources.c.key == resource.key
-    if etag is not None:
-        where &= resources.c.etag == etag
     columns = _columns(stored)
     del columns["key"], columns["id"]
-    result = connection.execute(resources.update().where(where).values(**columns))
+    columns["wanted"] = resource.key
+    if etag is not None:
+        columns["etag_read"] = etag
+    result = connection.execute(_UPDATE if etag is None else _UPDATE_MATCHING, columns)
     if result.rowcount != 1:
         raise VersionConflict(resource.id)
     changed(connection, [stored.key])
@@ -175,27 +182,14 @@ def labelled(connection: Connection, scope: str, type_: str, label: str) -> list
 
 def record(connection: Connection, id_: str, kind: str, data: Json | None = None) -> None:
     """Append to the history of a resource."""
-    connection.execute(
-        events.insert().values(
-            resource=arm_id.key(id_), kind=kind, at=now_iso(), data=msgspec.json.encode(data or {})
-        )
-    )
+    row = {"resource": arm_id.key(id_), "kind": kind, "at": now_iso(), "data": msgspec.json.encode(data or {})}
+    connection.execute(_RECORD, row)
 
 
 def history(connection: Connection, id_: str) -> list[Json]:
     """What `record` appended, oldest first: `{"kind", "at", "data"}`."""
     query = sa.select(events).where(events.c.resource == arm_id.key(id_)).order_by(events.c.sequence)
     return [{"kind": r.kind, "at": r.at, "data": msgspec.json.decode(r.data)} for r in connection.execute(query)]
-
-
-def next_value(connection: Connection, name: str) -> int:
-    """The next number of a named sequence, from 1."""
-    bump = sequences.update().where(sequences.c.name == name).values(value=sequences.c.value + 1)
-    value = connection.scalar(bump.returning(sequences.c.value))
-    if value is None:
-        connection.execute(sequences.insert().values(name=name, value=1))
-        return 1
-    return int(value)
 
 
 def _etag() -> str:
@@ -220,7 +214,6 @@ def _columns(resource: Resource) -> Json:
         "created_by": resource.created_by,
         "modified_at": resource.modified_at,
         "modified_by": resource.modified_by,
-        "sequence": resource.sequence,
     }
 
 

@@ -10,7 +10,8 @@ metadata = sa.MetaData()
 resources = sa.Table(
     "resources",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),  # order of creation, for paging
+    sa.Column("key", sa.String, nullable=False, unique=True),
     sa.Column("id", sa.String, nullable=False),
     sa.Column("type", sa.String, nullable=False),  # lower case: microsoft.machinelearningservices/workspaces/jobs
     sa.Column("parent", sa.String, nullable=False),  # key of the parent resource, or of the resource group
@@ -26,17 +27,9 @@ resources = sa.Table(
     sa.Column("created_by", sa.String, nullable=False),
     sa.Column("modified_at", sa.String, nullable=False),
     sa.Column("modified_by", sa.String, nullable=False),
-    sa.Column("sequence", sa.Integer, nullable=False),  # order of creation, for paging
     sa.Index("resources_children", "parent", "type", "sequence"),
     sa.Index("resources_state", "type", "state"),
     sa.Index("resources_label", "type", "label"),
-)
-
-sequences = sa.Table(
-    "sequences",
-    metadata,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("value", sa.Integer, nullable=False),
 )
 
 #: Long-running operations a client may poll.
