@@ -82,7 +82,7 @@ def _run(case: Case, checkout: Path, activation: lazulite.Activation, scratch: P
             notes += scripts.run(case, file, place)
         made = platform.wait(place.client, 0, time.monotonic())
         submitted = len(made)
-        platform.check(place.client, made, case.jobs, scratch)
+        platform.check(place, made, case.jobs, scratch)
         platform.remove(place)
     except Exception as error:
         # A case may fail in any way a client can; the others go on.

@@ -28,10 +28,16 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one job must come to: its status, and regular expressions its user log or its error must match."""
+    """What one job must come to: its status, and what must be found of it.
+
+    `log` are regular expressions its user log must match, `outputs` names of outputs that must hold a file, `metrics`
+    names of metrics that MLflow must know of it.
+    """
 
     status: str = "Completed"
     log: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

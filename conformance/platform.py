@@ -79,17 +79,23 @@ def wait(client: MLClient, seen: int, deadline: float) -> list[Job]:
         time.sleep(_LOOK_EVERY_S)
 
 
-def check(client: MLClient, jobs: list[Job], expected: tuple[Expectation, ...], scratch: Path) -> None:
+def check(place: Place, jobs: list[Job], expected: tuple[Expectation, ...], scratch: Path) -> None:
     """Raises Unmet at the first job that is not what was expected."""
     if len(jobs) != len(expected):
         raise Unmet(f"it submitted {len(jobs)} jobs, and {len(expected)} were expected")
     for job, expectation in zip(jobs, expected, strict=True):
-        log = _log(client, job, scratch)
+        name = str(job.name)
+        log = _log(place.client, name, scratch)
         if _status(job) != expectation.status:
-            raise Unmet(f"job {job.name} is {_status(job)}, not {expectation.status}\n{_tail(log)}")
+            raise Unmet(f"job {name} is {_status(job)}, not {expectation.status}\n{_tail(log)}")
         for pattern in expectation.log:
             if not re.search(pattern, log):
-                raise Unmet(f"the log of job {job.name} has nothing like /{pattern}/\n{_tail(log)}")
+                raise Unmet(f"the log of job {name} has nothing like /{pattern}/\n{_tail(log)}")
+        for output in expectation.outputs:
+            if not _output_files(place.client, name, output, scratch):
+                raise Unmet(f"output {output} of job {name} holds no file")
+        if missing := set(expectation.metrics) - _metrics(place, name, expectation):
+            raise Unmet(f"MLflow knows no metric {', '.join(sorted(missing))} of job {name}")
 
 
 @contextlib.contextmanager
@@ -103,11 +109,26 @@ def _status(job: Job) -> str:
     return str(getattr(job.status, "value", job.status))
 
 
-def _log(client: MLClient, job: Job, scratch: Path) -> str:
-    folder = scratch / "downloaded" / str(job.name)
+def _log(client: MLClient, job: str, scratch: Path) -> str:
+    folder = scratch / "downloaded" / job
     with quiet():
-        client.jobs.download(job.name, download_path=folder, all=True)
+        client.jobs.download(job, download_path=folder, all=True)
     return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("user_logs/*.txt")))
+
+
+def _output_files(client: MLClient, job: str, output: str, scratch: Path) -> list[Path]:
+    folder = scratch / "outputs" / job / output
+    with quiet():
+        client.jobs.download(job, download_path=folder, output_name=output)
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _metrics(place: Place, job: str, expectation: Expectation) -> set[str]:
+    if not expectation.metrics:
+        return set()
+    from mlflow import MlflowClient
+
+    return set(MlflowClient(place.tracking_uri).get_run(job).data.metrics)
 
 
 def _tail(log: str, lines: int = 15) -> str:
