@@ -20,7 +20,8 @@ from azure.ai.ml import (
 from azure.ai.ml.entities import AmlCompute, ComputeInstance, Data, Environment, Job, Model
 from azure.ai.ml.exceptions import JobException
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from tests.server_fixture import RunningServer
+from tests.clients.test_bad_input import Bad, send
+from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
 Run = Callable[..., Job]
@@ -248,6 +249,22 @@ def test_more_jobs_than_nodes_queue(server: RunningServer, ml_client: MLClient, 
         assert len(nodes) <= 2
     assert {ml_client.jobs.get(j.name).status for j in jobs} == {"Completed"}
     assert busy == 2
+
+
+def test_preempted_job_runs_again(server: RunningServer, ml_client: MLClient, run: Run) -> None:
+    low = AmlCompute(name="spot-cluster", size="STANDARD_DS3_v2", max_instances=1, tier="LowPriority")
+    ml_client.compute.begin_create_or_update(low).result()
+    job = run("echo attempt; sleep 2", wait=False, compute="spot-cluster")
+    while ml_client.jobs.get(job.name).status != "Running":
+        time.sleep(0.05)
+    compute = f"{WORKSPACE_ID}/computes/spot-cluster"
+    status, answer = send(server, Bad("", "POST", f"{compute}/preempt", {}))
+    assert status == 202, answer
+    assert ended(ml_client, job.name).status == "Completed"
+    _, document = send(server, Bad("", "GET", compute))
+    assert document["properties"]["properties"]["vmPriority"] == "LowPriority"
+    runs = sorted(folder.name for folder in next(server.home.glob(f"runs/*/{job.name}")).iterdir())
+    assert runs[-1] == "2"
 
 
 def test_job_sees_its_own_folders_only(server: RunningServer, run: Run) -> None:

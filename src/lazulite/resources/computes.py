@@ -44,6 +44,8 @@ def prepare(write: Write) -> None:
         _prepare_instance(write, inner, old)
     else:
         _seal(write, inner)
+    if write.existing is not None and "preempted" in write.existing.spec:
+        write.body["preempted"] = write.existing.spec["preempted"]
     write.state = write.existing.state if write.existing else ("Creating" if kind == INSTANCE else "Succeeded")
     if kind in ATTACHED:
         write.state = "Succeeded"
@@ -138,6 +140,24 @@ def resize(call: Call) -> Answer:
     return Answer(202)
 
 
+def preempt(call: Call) -> Answer:
+    """Take a node away, as Azure does with low-priority ones, to see what a job does then. Ours, not Azure's.
+
+    The body names a `nodeId`; without one a node that runs a job is taken.
+    """
+    nodes = call.resource.status.get("nodes", [])
+    wanted = call.body.get("nodeId") or next((n["nodeId"] for n in nodes if n.get("job")), None)
+    if wanted not in [node["nodeId"] for node in nodes]:
+        known = [node["nodeId"] for node in nodes]
+        message = f"There is no node '{wanted}'.{nearest(str(wanted), known)}" if wanted else "No node runs a job."
+        raise ApiError(400, "NodeNotFound", message, target="nodeId")
+    taken = [*call.resource.spec.get("preempted", []), wanted]
+    resources.update(
+        call.connection, call.resource.with_(spec={**call.resource.spec, "preempted": taken}), by=call.principal.name
+    )
+    return Answer(202, {"nodeId": wanted})
+
+
 def _kind(write: Write) -> str:
     given = write.properties.get("computeType")
     known = {kind.lower(): kind for kind in KINDS}
@@ -162,11 +182,11 @@ def _prepare_cluster(inner: Json, old: Json) -> None:
     if old.get("vmSize") and inner["vmSize"].lower() != old["vmSize"].lower():
         message = f"The size of a cluster cannot change ({old['vmSize']} -> {inner['vmSize']}): delete it first."
         raise conflict(message, "properties.properties.vmSize")
-    priority = inner.get("vmPriority") or old.get("vmPriority") or "Dedicated"
-    if priority not in ("Dedicated", "LowPriority"):
-        raise validation(
-            f"vmPriority is '{priority}' and must be Dedicated or LowPriority.", "properties.properties.vmPriority"
-        )
+    # The SDK writes Lowpriority.
+    sent = str(inner.get("vmPriority") or old.get("vmPriority") or "Dedicated")
+    priority = {"dedicated": "Dedicated", "lowpriority": "LowPriority"}.get(sent.lower())
+    if priority is None:
+        raise validation(f"vmPriority is '{sent}' and must be Dedicated or LowPriority.", "properties.properties.vmPriority")
     inner["vmPriority"] = priority
     before = old.get("scaleSettings") or {}
     scale = {**before, **{k: v for k, v in (inner.get("scaleSettings") or {}).items() if v is not None}}
@@ -301,5 +321,6 @@ TYPE = ResourceType(
         Action("listKeys", list_keys, "list_keys"),
         Action("enableSso", enable_sso, "enable_sso", writes=True),
         Action("resize", resize, "resize", writes=True),
+        Action("preempt", preempt, "preempt", writes=True),
     ),
 )

@@ -62,7 +62,7 @@ def _check_inputs(write: Write, inputs: Any) -> None:
     for name, value in _named_objects(inputs, "inputs"):
         target = f"properties.inputs.{name}"
         kind = str(value.get("jobInputType"))
-        _one_of(kind, _INPUTS, f"{target}.jobInputType", lower=True)
+        _one_of(kind, _INPUTS, f"{target}.jobInputType")
         if kind.lower() in ("literal", "safe_literal"):
             if value.get("value") is None:
                 raise validation(f"Input '{name}' is a literal and needs a value.", f"{target}.value")
@@ -79,7 +79,7 @@ def _check_outputs(write: Write, outputs: Any) -> None:
         target = f"properties.outputs.{name}"
         if value.get("jobOutputType") is None:
             value["jobOutputType"] = "uri_folder"
-        _one_of(str(value["jobOutputType"]), _DATA, f"{target}.jobOutputType", lower=True)
+        _one_of(str(value["jobOutputType"]), _DATA, f"{target}.jobOutputType")
         if value.get("mode") is not None:
             _one_of(str(value["mode"]), _OUTPUT_MODES, f"{target}.mode")
         if value.get("uri"):
@@ -114,17 +114,17 @@ def _check_resources(properties: Json) -> None:
     distribution = properties.get("distribution")
     if distribution:
         kind = str(distribution.get("distributionType"))
-        _one_of(kind, _DISTRIBUTIONS, "properties.distribution.distributionType", lower=True)
+        _one_of(kind, _DISTRIBUTIONS, "properties.distribution.distributionType")
         for name in ("processCountPerInstance", "workerCount", "parameterServerCount"):
             value = distribution.get(name)
             if value is not None and (not isinstance(value, int) or value < 0):
                 raise validation(f"{name} is {value!r} and must be a whole number.", f"properties.distribution.{name}")
     identity = properties.get("identity")
     if identity:
-        _one_of(str(identity.get("identityType")), _IDENTITIES, "properties.identity.identityType", lower=True)
+        _one_of(str(identity.get("identityType")), _IDENTITIES, "properties.identity.identityType")
     tier = (properties.get("queueSettings") or {}).get("jobTier")
     if tier:
-        _one_of(str(tier), _TIERS, "properties.queueSettings.jobTier", lower=True)
+        _one_of(str(tier), _TIERS, "properties.queueSettings.jobTier")
     variables = properties.get("environmentVariables") or {}
     if not isinstance(variables, dict):
         raise validation("environmentVariables must be an object of texts.", "properties.environmentVariables")
@@ -146,8 +146,8 @@ def _named_objects(value: Any, what: str) -> Iterable[tuple[str, Json]]:
         yield name, item
 
 
-def _one_of(value: str, allowed: tuple[str, ...], target: str, *, lower: bool = False) -> None:
-    if value in allowed or (lower and value.lower() in {a.lower() for a in allowed}):
+def _one_of(value: str, allowed: tuple[str, ...], target: str) -> None:
+    if value.lower() in {word.lower() for word in allowed}:
         return
     name = target.rsplit(".", 1)[-1]
     raise validation(f"{name} is '{value}' and must be one of {', '.join(allowed)}.{nearest(value, allowed)}", target)
