@@ -254,7 +254,12 @@ def test_more_jobs_than_nodes_queue(server: RunningServer, ml_client: MLClient, 
 def test_preempted_job_runs_again(server: RunningServer, ml_client: MLClient, run: Run) -> None:
     low = AmlCompute(name="spot-cluster", size="STANDARD_DS3_v2", max_instances=1, tier="LowPriority")
     ml_client.compute.begin_create_or_update(low).result()
-    job = run("echo attempt; sleep 2", wait=False, compute="spot-cluster")
+    job = run(
+        "echo attempt >> ${{outputs.o}}/attempts; sleep 2",
+        wait=False,
+        compute="spot-cluster",
+        outputs={"o": Output(type="uri_folder", mode="rw_mount")},
+    )
     while ml_client.jobs.get(job.name).status != "Running":
         time.sleep(0.05)
     compute = f"{WORKSPACE_ID}/computes/spot-cluster"
@@ -263,8 +268,8 @@ def test_preempted_job_runs_again(server: RunningServer, ml_client: MLClient, ru
     assert ended(ml_client, job.name).status == "Completed"
     _, document = send(server, Bad("", "GET", compute))
     assert document["properties"]["properties"]["vmPriority"] == "LowPriority"
-    runs = sorted(folder.name for folder in next(server.home.glob(f"runs/*/{job.name}")).iterdir())
-    assert runs[-1] == "2"
+    attempts = next(server.home.glob(f"storage/*/azureml-blobstore-*/azureml/{job.name}/o/attempts"))
+    assert attempts.read_text() == "attempt\nattempt\n"
 
 
 def test_job_sees_its_own_folders_only(server: RunningServer, run: Run) -> None:
