@@ -30,7 +30,7 @@ def run(case: Case, file: Path, place: platform.Place, kernels: Path) -> list[st
     import nbformat
 
     deadline = time.monotonic() + case.timeout_minutes * 60
-    notebook = nbformat.read(file, as_version=4)
+    notebook = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
     values = place.storage() if case.patches else {}
     skipped = seen = 0
     with _kernel(notebook, file.parent, _interpreter(case, kernels), place.tracking_uri, case) as execute:
@@ -43,7 +43,7 @@ def run(case: Case, file: Path, place: platform.Place, kernels: Path) -> list[st
             cell.source = sandbox.mirrored(sandbox.patched(cell.source, case.patches, values), case)
             execute(cell, number)
             seen = len(platform.wait(place.client, seen, deadline))
-    nbformat.write(notebook, file)
+    nbformat.write(notebook, file)  # type: ignore[no-untyped-call]
     return [f"{skipped} cell left out"] if skipped else []
 
 

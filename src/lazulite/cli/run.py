@@ -44,6 +44,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
         return _NOT_EXECUTABLE
     # Ctrl-C reaches the child from the terminal; it decides what that means, and we wait for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))
+    for passed_on in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(passed_on, lambda number, frame: child.send_signal(number))
     code = child.wait()
     return code if code >= 0 else _SIGNALLED - code

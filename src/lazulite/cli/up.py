@@ -31,7 +31,9 @@ def up(arguments: argparse.Namespace) -> int:
             f"a server of {home} lives but does not answer", "end it with `lazulite down`, then start it again"
         )
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A closed terminal ends a server in the foreground as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     server, child = process.start(home, process.Options(arguments.port, arguments.http_port, arguments.host))
     try:
         print(f"Lazulite {server.version} is ready ({time.monotonic() - began:.1f} s, process {server.pid}).\n")
