@@ -31,6 +31,7 @@ from lazulite.store.resources import Json
 
 CLOUD = "LazuliteCloud"
 _TOKEN_LIFETIME_S = 24 * 3600
+_LONGEST_LIFETIME_S = 90 * 24 * 3600
 #: AZURE_TENANT_ID=adfs: MSAL then asks this server alone, not login.microsoftonline.com.
 _ADFS = "/adfs"
 _ASSIGN = "Microsoft.Authorization/roleAssignments"
@@ -55,7 +56,9 @@ def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> li
             "DELETE", "/lazulite/principals/{id}", f"{_ASSIGN}/delete", identity.delete_principal, "Principals.delete"
         ),
         *(
-            Route("GET", f"/history/v1.0{WORKSPACE}/{segment}/{{experiment}}/runs/{{run}}/token", right, token, operation)
+            Route(
+                "GET", f"/history/v1.0{WORKSPACE}/{segment}/{{experiment}}/runs/{{run}}/token", right, token, operation
+            )
             for segment, operation in (("experiments", "RunHistory.token"), ("experimentids", "RunHistory.token_by_id"))
         ),
         Route("GET", "/lazulite/whoami", AUTHENTICATED, identity.whoami, "Principals.whoami"),
@@ -128,7 +131,7 @@ class _Identity:
                 'IDENTITY_HEADER is not the key of a user of this server. Set it again with `eval "$(lazulite env)"`.',
                 target="X-IDENTITY-HEADER",
             )
-        token, expires = self._issuer.issue(caller, resource, lifetime_s=_TOKEN_LIFETIME_S)
+        token, expires = self._issuer.issue(caller, resource, lifetime_s=_lifetime(request))
         return JsonResponse(
             {
                 "access_token": token,
@@ -236,6 +239,14 @@ class _Identity:
             return None
         found = self._issuer.verify(secret)
         return found if found.run else None
+
+
+def _lifetime(request: Request) -> int:
+    """Seconds. MLflow's clients read their token once and never renew it, so a longer life may be asked for."""
+    text = request.query_params.get("lifetime_s", str(_TOKEN_LIFETIME_S))
+    if not text.isdigit() or not 60 <= int(text) <= _LONGEST_LIFETIME_S:
+        raise bad_request(f"lifetime_s is '{text}' and must lie between 60 and {_LONGEST_LIFETIME_S}.", "lifetime_s")
+    return int(text)
 
 
 def _msi_error(error: ApiError) -> Response:

@@ -13,11 +13,14 @@ from lazulite.cli.variables import Address
 #: The audience of tokens that MLflow clients send.
 _ML = "https://ml.azure.com"
 _ARM = "https://management.azure.com"
+#: MLflow's clients never renew the token that `env` gave them, so it lasts as long as a shell might stay open.
+_MLFLOW_S = 30 * 24 * 3600
 
 
-def token(server: Server, audience: str) -> str:
+def token(server: Server, audience: str, lifetime_s: int = 3600) -> str:
     """A bearer token of the home's owner for `audience`. Raises CommandError."""
-    url = f"{server.http_url}/msi/token?api-version=2019-08-01&resource={quote(audience, safe='')}"
+    query = f"api-version=2019-08-01&resource={quote(audience, safe='')}&lifetime_s={lifetime_s}"
+    url = f"{server.http_url}/msi/token?{query}"
     try:
         answer = get_json(url, headers={"X-IDENTITY-HEADER": server.user_key()})
         return str(answer["access_token"])
@@ -34,7 +37,7 @@ def address(server: Server) -> Address:
         http_url=server.http_url,
         bundle=str(server.bundle),
         user_key=server.user_key(),
-        mlflow_token=token(server, _ML),
+        mlflow_token=token(server, _ML, _MLFLOW_S),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from lazulite.store.tables import metadata
+from lazulite.store import schema
 
 T = TypeVar("T")
 Listener = Callable[[frozenset[str]], None]
@@ -38,7 +38,8 @@ class Database:
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._listeners: list[Listener] = []
-        metadata.create_all(self.engine)
+        with self.engine.begin() as connection:
+            schema.ensure(connection)
         writers = 1 if self._sqlite else 4
         self._writers = [
             threading.Thread(target=self._write_loop, name=f"store-write-{n}", daemon=True) for n in range(writers)

@@ -99,7 +99,9 @@ def insert(connection: Connection, resource: Resource, *, by: str) -> Resource:
     stored = resource.with_(etag=_etag(), created_at=now, created_by=by, modified_at=now, modified_by=by)
     try:
         sequence = connection.execute(_INSERT, _columns(stored)).scalar_one()
-    except sa.exc.IntegrityError:
+    except sa.exc.IntegrityError as error:
+        if "key" not in str(error.orig):
+            raise
         raise AlreadyExists(resource.id) from None
     changed(connection, [stored.key])
     return stored.with_(sequence=int(sequence))
