@@ -6,6 +6,7 @@ MLflow client made has no row here and is shown as a job all the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lazulite.core import arm_id, names
@@ -18,7 +19,10 @@ from lazulite.resources.declaration import Action, Answer, Call, Reading, Resour
 from lazulite.store import resources, runs
 from lazulite.store.resources import Json, Resource
 
-_BUILT = "Command"
+#: What checks a job of each kind and pins what it refers to; a kind without an entry is refused with 501.
+CHECKS: dict[str, Callable[[Write], Json]] = {
+    "Command": job_rules.check_command_job,
+}
 _KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")
 #: What a client may still change once a job is submitted.
 _MUTABLE = ("displayName", "description", "tags", "properties", "isArchived")
@@ -40,9 +44,10 @@ def prepare(write: Write) -> None:
     kind = properties.get("jobType")
     if kind not in _KNOWN:
         raise validation(f"jobType is '{kind}' and must be one of {', '.join(_KNOWN)}.", "properties.jobType")
-    if kind != _BUILT:
+    check = CHECKS.get(kind)
+    if check is None:
         raise not_implemented(f"Jobs.create_or_update of a {kind} job")
-    resolved = job_rules.check_command_job(write)
+    resolved = check(write)
     for name in ("tags", "properties"):
         properties[name] = properties.get(name) or {}
     properties["experimentName"] = properties.get("experimentName") or "Default"
@@ -207,7 +212,7 @@ def _as_job(reading: Reading, workspace: str, run: runs.Run) -> Json:
         "name": run.run_id,
         "type": _PREFIX,
         "properties": {
-            "jobType": _BUILT,
+            "jobType": "Command",
             "command": "",
             "environmentId": "",
             "displayName": run.name,
