@@ -32,7 +32,9 @@ class Found:
 
     @property
     def properties(self) -> dict[str, Any]:
-        return dict(self.job.properties.get("properties") or {}) if self.job else {}
+        if self.job is None:
+            return {}
+        return {**(self.job.properties.get("properties") or {}), **job_status.read(self.job.status).properties}
 
 
 def status(found: Found) -> str:

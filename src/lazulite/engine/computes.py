@@ -11,7 +11,7 @@ from lazulite.core.clock import Clock, iso
 from lazulite.engine import pools
 from lazulite.engine.allocation import Allocation, Demand, allocate
 from lazulite.engine.jobs.decide import failed
-from lazulite.engine.jobs.record import JOBS, save
+from lazulite.engine.jobs.record import JOBS, is_command, save
 from lazulite.engine.settings import EngineSettings
 from lazulite.engine.states import advance
 from lazulite.model import job_status
@@ -122,7 +122,7 @@ class ComputeController:
 
 def _active_jobs(connection: Connection) -> _Jobs:
     found = resources.in_states(connection, JOBS, [state.value for state in ACTIVE])
-    return {job.key: (job, job_status.read(job.status)) for job in found}
+    return {job.key: (job, job_status.read(job.status)) for job in found if is_command(job)}
 
 
 def _wants(job: Resource, status: JobStatus) -> bool:

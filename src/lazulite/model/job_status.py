@@ -62,6 +62,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
 
     `nodes` is None until the job has a place to run; an empty list is a place without nodes of a cluster (serverless).
     `attempt` counts from 1 and rises with every re-queueing; `launches` counts vain starts of one attempt.
+    `properties` are shown among the job's own; `progress` is what the controller of a parent keeps for itself.
     """
 
     state: JobState
@@ -80,6 +81,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     outputs: dict[str, JobOutput] = {}
     activity: str | None = None
     notes: list[str] = []
+    properties: dict[str, str] = {}
+    progress: dict[str, Any] = {}
 
     @property
     def terminal(self) -> bool:

@@ -21,7 +21,7 @@ from lazulite.engine.jobs.environment import EnvironmentPlanner
 from lazulite.engine.jobs.facts import gather
 from lazulite.engine.jobs.finish import register_outputs
 from lazulite.engine.jobs.plan import Planned, build
-from lazulite.engine.jobs.record import JOBS, save
+from lazulite.engine.jobs.record import JOBS, is_command, save
 from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.engine.states import advance
 from lazulite.model import job_status
@@ -72,6 +72,8 @@ class JobController:
         job = await self._database.read(lambda c: resources.get(c, item))
         if job is None:
             return await self._abandon(item)
+        if not is_command(job):
+            return None
         status = job_status.read(job.status)
         if status.terminal:
             return None

@@ -31,6 +31,11 @@ _RUN_STATUS = {
 }
 
 
+def is_command(job: Resource) -> bool:
+    """Whether the job is one process to run; the others are parents of jobs, and have controllers of their own."""
+    return str(job.properties.get("jobType", "Command")) == "Command"
+
+
 def save(connection: Connection, job: Resource, status: JobStatus) -> Resource:
     """Store a job's new status over the one that `job` was read with.
 
