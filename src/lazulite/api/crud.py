@@ -56,7 +56,8 @@ class _Endpoint:
     def _verbs(self, item: str, *, container: bool, listed: bool = True) -> Iterable[Route]:
         verbs = self._type.verbs
         if listed and Verb.LIST in verbs:
-            yield self._route("GET", self._collection, "read", self.list_items, "list", container)
+            listing = "list_by_resource_group" if self._type.shape is Shape.TRACKED else "list"
+            yield self._route("GET", self._collection, "read", self.list_items, listing, container)
         if Verb.GET in verbs:
             yield self._route("GET", item, "read", self.get_container if container else self.get, "get", container)
         if Verb.PUT in verbs:

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import not_implemented
-from lazulite.core.web import WORKSPACE, Route
+from lazulite.core.web import AUTHENTICATED, WORKSPACE, Route
 
 _READ, _WRITE, _DELETE = "read", "write", "delete"
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER
@@ -56,12 +56,17 @@ _ACTIONS = (
     ("POST", WORKSPACE + "/listNotebookAccessToken", "Workspaces.list_notebook_access_token"),
     ("POST", WORKSPACE + "/listStorageAccountKeys", "Workspaces.list_storage_account_keys"),
     ("POST", WORKSPACE + "/models/{name}/versions/{version}/package", "ModelVersions.package"),
-    ("POST", WORKSPACE + "/{collection}/{name}/versions/{version}/publish", "Assets.publish"),
     ("GET", WORKSPACE + "/onlineEndpoints/{name}/deployments/{item}/skus", "OnlineDeployments.list_skus"),
     ("GET", WORKSPACE + "/featuresets/{name}/versions/{item}/features", "Features.list"),
     ("GET", WORKSPACE + "/featuresets/{name}/versions/{item}/features/{feature}", "Features.get"),
 )
-_REGISTRY_ASSETS = ("codes", "components", "data", "environments", "models")
+_ASSETS = ("codes", "components", "data", "environments", "models")
+#: Where a group calls a verb otherwise than the rest.
+_OTHER_NAMES = {
+    "WorkspaceConnections.create_or_update": "WorkspaceConnections.create",
+    "FeaturesetContainers.get": "FeaturesetContainers.get_entity",
+    "FeaturestoreEntityContainers.get": "FeaturestoreEntityContainers.get_entity",
+}
 
 
 def routes() -> list[Route]:
@@ -80,6 +85,11 @@ def routes() -> list[Route]:
         name = path.rsplit("/", 1)[1].strip("{}")
         right = _READ if method == "GET" else "action"
         result.append(_route(method, path, f"{PROVIDER}/workspaces/{name}/{right}", operation))
+    for asset in _ASSETS:
+        path = f"{WORKSPACE}/{asset}/{{name}}/versions/{{version}}/publish"
+        permission = f"{PROVIDER}/workspaces/{asset}/versions/publish/action"
+        result.append(_route("POST", path, permission, f"{_group(asset)}Versions.publish"))
+    result.append(_route("GET", f"/providers/{PROVIDER}/operations", AUTHENTICATED, "Operations.list"))
     return result + _registries()
 
 
@@ -93,8 +103,17 @@ def _registries() -> list[Route]:
     ]
     for method, right, verb in (*_VERBS, _PATCH):
         result.append(_route(method, f"{base}/{{registry}}", f"{permission}/{right}", f"Registries.{verb}"))
-    for asset in _REGISTRY_ASSETS:
-        group = "Registry" + asset.removesuffix("s").capitalize() + "{}"
+    for path, right, operation in (
+        ("removeRegions", "removeRegions/action", "Registries.remove_regions"),
+        (
+            "datareferences/{name}/versions/{version}",
+            "datareferences/read",
+            "RegistryDataReferences.get_blob_reference_sas",
+        ),
+    ):
+        result.append(_route("POST", f"{base}/{{registry}}/{path}", f"{permission}/{right}", operation))
+    for asset in _ASSETS:
+        group = f"Registry{_group(asset)}{{}}"
         path = f"{base}/{{registry}}/{asset}"
         result.append(_route("GET", path, f"{permission}/{asset}/{_READ}", group.format("Containers.list")))
         result.append(
@@ -117,7 +136,13 @@ def _registries() -> list[Route]:
     return result
 
 
+def _group(asset: str) -> str:
+    return asset.removesuffix("s").capitalize()
+
+
 def _route(method: str, path: str, permission: str, operation: str) -> Route:
+    operation = _OTHER_NAMES.get(operation, operation)
+
     async def refuse(_request: Request) -> Response:
         raise not_implemented(operation)
 
