@@ -8,6 +8,8 @@ import pytest
 from azure.ai.ml import Input, MLClient, Output, command, load_component
 from azure.ai.ml.entities import BuildContext, Data, Environment, Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from tests.clients.test_bad_input import Bad, send
+from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
 
@@ -142,3 +144,34 @@ def test_components(ml_client: MLClient, folder: Path, tmp_path: Path) -> None:
 def test_latest_of_nothing_says_so(ml_client: MLClient) -> None:
     with pytest.raises(Exception, match="Asset nothing does not exist"):
         ml_client.models.get("nothing", label="latest")
+
+
+def test_listing_goes_on_over_pages(ml_client: MLClient, server: RunningServer) -> None:
+    for number in range(230):
+        properties = {"dataType": "uri_file", "dataUri": f"https://example.com/{number}"}
+        path = f"{WORKSPACE_ID}/data/many/versions/{number}"
+        assert send(server, Bad("", "PUT", path, {"properties": properties}))[0] == 201
+    found = [int(d.version) for d in ml_client.data.list("many")]
+    assert found == list(range(229, -1, -1))
+    status, first = send(server, Bad("", "GET", f"{WORKSPACE_ID}/data/many/versions?$top=3&$orderBy=createdtime%20asc"))
+    assert (status, [v["name"] for v in first["value"]], first["nextLink"]) == (200, ["0", "1", "2"], None)
+
+
+def test_any_case_of_a_path_and_any_api_version(server: RunningServer) -> None:
+    path = f"{WORKSPACE_ID}/data/Cased/versions/1"
+    properties = {"dataType": "uri_file", "dataUri": "https://example.com/x"}
+    assert send(server, Bad("", "PUT", path, {"properties": properties}))[0] == 201
+    for api_version in ("2020-09-01-preview", "2025-01-01-preview"):
+        spelled = path.replace("resourceGroups", "resourcegroups").replace("/workspaces/", "/WORKSPACES/")
+        status, found = send(server, Bad("", "GET", f"{spelled.replace('Cased', 'cased')}?api-version={api_version}"))
+        assert (status, found["id"]) == (200, path)
+
+
+def test_etag_guards_a_write(server: RunningServer) -> None:
+    path = f"{WORKSPACE_ID}/data/guarded/versions/1"
+    body = {"properties": {"dataType": "uri_file", "dataUri": "https://example.com/x", "description": "one"}}
+    send(server, Bad("", "PUT", path, body))
+    body["properties"]["description"] = "two"
+    assert send(server, Bad("", "PUT", path, body, headers={"If-None-Match": "*"}))[0] == 412
+    assert send(server, Bad("", "PUT", path, body, headers={"If-Match": '"0x0"'}))[0] == 412
+    assert send(server, Bad("", "PUT", path, body, headers={"If-Match": "*"}))[0] == 200

@@ -306,3 +306,28 @@ def test_mlflow_in_a_job_is_the_job(server: RunningServer, ml_client: MLClient, 
         mlflow.log_metric("m", 1)
     assert notebook.info.run_id in {j.name for j in ml_client.jobs.list()}
     assert ml_client.jobs.get(notebook.info.run_id).display_name == "from a notebook"
+
+
+def test_children_of_a_job(server: RunningServer, ml_client: MLClient) -> None:
+    import mlflow
+
+    with mlflow.start_run(run_name="parent") as parent:
+        for number in range(3):
+            with mlflow.start_run(run_name=f"child {number}", nested=True):
+                mlflow.log_metric("n", number)
+    children = list(ml_client.jobs.list(parent_job_name=parent.info.run_id))
+    assert {child.display_name for child in children} == {"child 0", "child 1", "child 2"}
+
+
+def test_user_identity_and_services_are_kept_and_said(
+    server: RunningServer, ml_client: MLClient, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from azure.ai.ml import UserIdentityConfiguration
+    from azure.ai.ml.entities import JupyterLabJobService
+
+    job = run("echo hi", identity=UserIdentityConfiguration(), services={"lab": JupyterLabJobService()})
+    assert job.status == "Completed"
+    assert job.identity.type == "user_identity"
+    assert {"Studio", "Tracking", "lab"} <= set(job.services)
+    ml_client.jobs.stream(job.name)
+    assert "interactive services are not built" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
 from lazulite.model import job_status, wire
 from lazulite.model.job_status import JobState
-from lazulite.resources import job_rules
+from lazulite.resources import job_rules, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
 from lazulite.store import resources, runs
 from lazulite.store.resources import Json, Resource
@@ -22,6 +22,7 @@ from lazulite.store.resources import Json, Resource
 #: What checks a job of each kind and pins what it refers to; a kind without an entry is refused with 501.
 CHECKS: dict[str, Callable[[Write], Json]] = {
     "Command": job_rules.check_command_job,
+    "Sweep": sweep_rules.check_sweep_job,
 }
 _KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")
 #: What a client may still change once a job is submitted.
@@ -54,7 +55,11 @@ def prepare(write: Write) -> None:
     properties["displayName"] = properties.get("displayName") or write.name
     properties["isArchived"] = bool(properties.get("isArchived", False))
     write.body |= {"resolved": resolved, "submittedBy": write.principal.id}
-    write.status = {"state": JobState.NOT_STARTED, "states": [{"state": JobState.NOT_STARTED, "at": iso(utc_now())}]}
+    write.status = {
+        "state": JobState.NOT_STARTED,
+        "states": [{"state": JobState.NOT_STARTED, "at": iso(utc_now())}],
+        "notes": _not_started(properties),
+    }
     write.state = JobState.NOT_STARTED
     if runs.get(write.connection, write.workspace, write.name) is not None:
         raise conflict(
@@ -174,6 +179,19 @@ def _change(write: Write) -> None:
             )
     properties = change(write, sent)
     write.body = {**existing.spec, "properties": properties}
+
+
+def _not_started(properties: Json) -> list[str]:
+    """Said in the job's warnings: interactive services are kept and shown, and nothing stands behind them yet."""
+    wanted = {
+        name: str(service.get("jobServiceType") or name)
+        for name, service in (properties.get("services") or {}).items()
+        if isinstance(service, dict)
+    }
+    return [
+        f"The service '{name}' ({kind}) is not started: interactive services are not built."
+        for name, kind in wanted.items()
+    ]
 
 
 def _run_tags(properties: Json) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
@@ -158,7 +159,12 @@ def _store(settings: Settings) -> BlobStore:
         ) from None
     from lazulite.storage.obstore_store import ObstoreStore
 
-    return ObstoreStore(from_url(settings.storage_url))
+    plain = settings.storage_options.get("endpoint", "").startswith("http://")
+    # Which options there are depends on the kind of store, and the URL says the kind.
+    options: dict[str, Any] = {"config": dict(settings.storage_options)}
+    if plain:
+        options["client_options"] = {"allow_http": True}
+    return ObstoreStore(from_url(settings.storage_url, **options))
 
 
 async def _first_start(context: ApiContext, directory: Directory, keys: Keys) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Settings:
     database_url: str = ""
     #: Where blobs live: empty is plain folders in the home, else an object store URL (s3://, az://, gs://).
     storage_url: str = ""
+    #: What the object store's client needs beside the URL: region, endpoint, keys. In settings.toml only, as a table.
+    storage_options: dict[str, str] = field(default_factory=dict)
     #: `auto`, `bubblewrap` or `process`: how a job is kept apart from the machine.
     isolation: str = "auto"
     #: `process` runs image environments as virtual environments; `container` runs them in podman or docker.
@@ -103,7 +105,7 @@ def _typed(name: str, value: Any) -> Any:
     kind = type(_DEFAULTS[name])
     try:
         return value if isinstance(value, kind) else kind(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise SettingsError(f"{name} is '{value}' and must be a {kind.__name__}") from None
 
 
@@ -117,5 +119,9 @@ def _checked(settings: Settings) -> Settings:
     return settings
 
 
-_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Settings) if f.name != "home"}
+_DEFAULTS: dict[str, Any] = {
+    f.name: f.default if f.default_factory is MISSING else f.default_factory()
+    for f in fields(Settings)
+    if f.name != "home"
+}
 _NAMES = frozenset(_DEFAULTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,36 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["folder", "folder-without-attributes", "memory"])
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 of the test run's own, on a free loopback port."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def s3_store(endpoint: str) -> BlobStore:
+    from obstore.store import from_url
+
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    httpx.put(f"{endpoint}/{bucket}").raise_for_status()
+    config = {
+        "endpoint": endpoint,
+        "region": "us-east-1",
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "virtual_hosted_style_request": False,
+    }
+    return ObstoreStore(from_url(f"s3://{bucket}", config=config, client_options={"allow_http": True}))
+
+
+@pytest.fixture(params=["folder", "folder-without-attributes", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobStore]:
+    if request.param == "s3":
+        yield s3_store(request.getfixturevalue("s3_endpoint"))
+        return
     if request.param == "memory":
         memory = pytest.importorskip("obstore.store").MemoryStore()
         yield ObstoreStore(memory)
