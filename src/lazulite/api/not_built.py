@@ -60,6 +60,28 @@ _ACTIONS = (
     ("GET", WORKSPACE + "/featuresets/{name}/versions/{item}/features", "Features.list"),
     ("GET", WORKSPACE + "/featuresets/{name}/versions/{item}/features/{feature}", "Features.get"),
 )
+_BATCH = f"/mferp/managementfrontend{WORKSPACE}/batchEndpoints/{{name}}"
+_INDEXES = f"/genericasset{WORKSPACE}/indexes"
+#: What the SDK asks for beside the control plane: method, path, permission, operation.
+_DATA_PLANE = (
+    ("GET", "/registrymanagement/v1.0/registries/{registry}/discovery", AUTHENTICATED, "RegistryDiscovery.get"),
+    ("GET", f"{_BATCH}/jobs", f"{PROVIDER}/workspaces/batchEndpoints/read", "BatchEndpoints.list_jobs"),
+    (
+        "GET",
+        f"{_BATCH}/deployments/{{item}}/jobs",
+        f"{PROVIDER}/workspaces/batchEndpoints/deployments/read",
+        "BatchDeployments.list_jobs",
+    ),
+    ("GET", _INDEXES, f"{PROVIDER}/workspaces/indexes/read", "Indexes.list"),
+    ("GET", f"{_INDEXES}/{{name}}/versions", f"{PROVIDER}/workspaces/indexes/read", "Indexes.list_versions"),
+    ("GET", f"{_INDEXES}/{{name}}/versions/{{version}}", f"{PROVIDER}/workspaces/indexes/read", "Indexes.get"),
+    (
+        "PUT",
+        f"{_INDEXES}/{{name}}/versions/{{version}}",
+        f"{PROVIDER}/workspaces/indexes/write",
+        "Indexes.create_or_update",
+    ),
+)
 _ASSETS = ("codes", "components", "data", "environments", "models")
 #: Where a group calls a verb otherwise than the rest.
 _OTHER_NAMES = {
@@ -85,6 +107,7 @@ def routes() -> list[Route]:
         name = path.rsplit("/", 1)[1].strip("{}")
         right = _READ if method == "GET" else "action"
         result.append(_route(method, path, f"{PROVIDER}/workspaces/{name}/{right}", operation))
+    result += [_route(*operation) for operation in _DATA_PLANE]
     for asset in _ASSETS:
         path = f"{WORKSPACE}/{asset}/{{name}}/versions/{{version}}/publish"
         permission = f"{PROVIDER}/workspaces/{asset}/versions/publish/action"
