@@ -13,6 +13,7 @@ from lazulite.engine.jobs.controller import JobController, active_runs
 from lazulite.engine.jobs.environment import EnvironmentPlanner, Environments
 from lazulite.engine.loop import Loop
 from lazulite.engine.settings import EngineSettings, Tokens
+from lazulite.engine.sweeps.controller import SweepController
 from lazulite.store.database import Database
 from lazulite.store.locations import StorageLocator
 
@@ -43,7 +44,8 @@ class Engine:
         self._environments = environments or Environments(storage)
         jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
         computes = ComputeController(database, settings, clock)
-        self.loop = Loop([jobs, computes], monotonic=monotonic, sweep_s=sweep_s)
+        sweeps = SweepController(database, settings, storage, clock)
+        self.loop = Loop([jobs, computes, sweeps], monotonic=monotonic, sweep_s=sweep_s)
         database.subscribe(self.loop.hint)
 
     async def start(self) -> None:
