@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from lazulite.core import arm_id, names
 from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
@@ -88,6 +90,7 @@ def view(reading: Reading, resource: Resource) -> Json:
         found = runs.tags(reading.connection, workspace, [resource.name]).get(resource.name, {})
         properties["tags"] = {k: v for k, v in found.items() if not k.startswith("mlflow.")}
         properties["displayName"] = run.name
+    properties["properties"] = {**(properties.get("properties") or {}), **status.properties}
     properties["status"] = status.state
     properties["isArchived"] = resource.archived
     properties["services"] = {**_user_services(properties), **services(reading, workspace, resource.name)}
@@ -116,7 +119,15 @@ def remove(call: Call) -> None:
             "status",
             code="JobNotTerminal",
         )
-    runs.delete(call.connection, arm_id.workspace_of(call.resource.id), call.resource.name)
+    _forget(call.connection, call.resource)
+
+
+def _forget(connection: Connection, job: Resource) -> None:
+    """Remove a job's run, and the jobs it was the parent of with theirs."""
+    for child in resources.children(connection, job.key, TYPE.type):
+        _forget(connection, child)
+        resources.delete(connection, child.id)
+    runs.delete(connection, arm_id.workspace_of(job.id), job.name)
 
 
 def cancel(call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""The trials of a sweep in the store: jobs named `<sweep>_<number>` whose label is the sweep's key."""
+"""The trials of a sweep in the store: jobs named `<sweep>_<number>`, below their sweep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.engine.jobs.record import JOBS
-from lazulite.engine.states import advance
 from lazulite.engine.sweeps.sampling import Known
 from lazulite.model import job_status
 from lazulite.model.job_status import JobState, JobStatus
@@ -21,7 +20,7 @@ from lazulite.store.resources import Json, Resource
 from lazulite.store.tables import resources as table
 
 _STATES = sa.select(table.c.name, table.c.state).where(
-    table.c.type == JOBS, table.c.label == sa.bindparam("label"), table.c.parent == sa.bindparam("parent")
+    table.c.parent == sa.bindparam("parent"), table.c.type == JOBS
 )
 
 
@@ -36,13 +35,13 @@ def parent_key(key: str) -> str | None:
 
 
 def states(c: Connection, sweep: Resource) -> dict[int, JobState]:
-    rows = c.execute(_STATES, {"label": sweep.key, "parent": sweep.parent})
+    rows = c.execute(_STATES, {"parent": sweep.key})
     return {int(row.name.rpartition("_")[2]): JobState(row.state) for row in rows}
 
 
 def drawn(c: Connection, sweep: Resource) -> dict[int, Point]:
     """Where each trial lies in the search space."""
-    rows = resources.labelled(c, arm_id.workspace_of(sweep.id), JOBS, sweep.key)
+    rows = resources.children(c, sweep.key, JOBS)
     return {int(row.spec["trial"]["number"]): _point(row.spec["trial"]["point"]) for row in rows}
 
 
@@ -89,9 +88,9 @@ def create(c: Connection, sweep: Resource, number: int, point: Point, values: Va
         spec,
         status=job_status.document(_begun(at)),
         state=JobState.NOT_STARTED.value,
-        label=sweep.key,
     )
-    resources.insert(c, new, by=sweep.created_by)
+    # Its address is any job's; below its sweep, it does not stand in the list of a workspace's jobs.
+    resources.insert(c, new.with_(parent=sweep.key), by=sweep.created_by)
     runs.create(
         c,
         workspace,
@@ -133,8 +132,7 @@ def status(c: Connection, sweep: Resource, number: int) -> JobStatus | None:
 
 
 def _begun(at: str) -> JobStatus:
-    fresh = JobStatus(state=JobState.NOT_STARTED, states=[job_status.Passage(JobState.NOT_STARTED, at)])
-    return advance(fresh, JobState.NOT_STARTED, at)
+    return JobStatus(state=JobState.NOT_STARTED, states=[job_status.Passage(JobState.NOT_STARTED, at)])
 
 
 def _point(stored: Json) -> Point:
