@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from lazulite.store import resources
+from lazulite.store.database import Database
+
+TYPE = "Microsoft.MachineLearningServices/workspaces/data"
+WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/W"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    yield found
+    found.close()
+
+
+def a_resource(name: str, **more: object) -> resources.Resource:
+    return resources.new(f"{WORKSPACE}/data/{name}", TYPE, {"properties": {"n": name}}, **more)
+
+
+async def test_many_writers_share_commits_and_each_is_answered(database: Database) -> None:
+    async def insert(number: int) -> resources.Resource:
+        return await database.write(lambda c: resources.insert(c, a_resource(f"d{number}"), by="me"))
+
+    stored = await asyncio.gather(*(insert(n) for n in range(300)))
+    assert len({r.sequence for r in stored}) == 300
+    found = await database.read(lambda c: resources.children(c, WORKSPACE, TYPE))
+    assert len(found) == 300
+    assert [r.sequence for r in found] == sorted(r.sequence for r in found)
+
+
+async def test_a_failing_write_undoes_itself_alone(database: Database) -> None:
+    def fails(connection: Connection) -> None:
+        resources.insert(connection, a_resource("undone"), by="me")
+        raise RuntimeError("on purpose")
+
+    good = database.write(lambda c: resources.insert(c, a_resource("kept"), by="me"))
+    bad = database.write(fails)
+    also = database.write(lambda c: resources.insert(c, a_resource("also"), by="me"))
+    results = await asyncio.gather(good, bad, also, return_exceptions=True)
+    assert isinstance(results[1], RuntimeError)
+    names = {r.name for r in await database.read(lambda c: resources.children(c, WORKSPACE, TYPE))}
+    assert names == {"kept", "also"}
+
+
+async def test_the_second_of_a_name_is_refused(database: Database) -> None:
+    await database.write(lambda c: resources.insert(c, a_resource("Same"), by="me"))
+    with pytest.raises(resources.AlreadyExists):
+        await database.write(lambda c: resources.insert(c, a_resource("sAME"), by="me"))
+
+
+async def test_a_stale_etag_writes_nothing(database: Database) -> None:
+    first = await database.write(lambda c: resources.insert(c, a_resource("x"), by="me"))
+    second = await database.write(lambda c: resources.update(c, first.with_(state="A"), etag=first.etag))
+    with pytest.raises(resources.VersionConflict):
+        await database.write(lambda c: resources.update(c, first.with_(state="B"), etag=first.etag))
+    found = await database.read(lambda c: resources.get(c, first.id))
+    assert found is not None
+    assert (found.state, found.etag, found.generation) == ("A", second.etag, 1)
+
+
+async def test_subscribers_hear_of_commits_only(database: Database) -> None:
+    heard: list[frozenset[str]] = []
+    database.subscribe(heard.append)
+    await database.write(lambda c: resources.insert(c, a_resource("told"), by="me"))
+
+    def fails(connection: Connection) -> None:
+        resources.insert(connection, a_resource("untold"), by="me")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await database.write(fails)
+    await database.write(lambda c: None)
+    assert frozenset().union(*heard) == {f"{WORKSPACE}/data/told".lower()}
+
+
+async def test_delete_takes_what_lies_below_and_nothing_beside(database: Database) -> None:
+    for name in ("a", "a/versions/1", "ab", "a_c"):
+        await database.write(lambda c, name=name: resources.insert(c, a_resource(name), by="me"))
+    assert await database.write(lambda c: resources.delete(c, f"{WORKSPACE}/data/a")) == 2
+    assert await database.read(lambda c: resources.exists(c, f"{WORKSPACE}/data/ab"))
+    assert await database.read(lambda c: resources.exists(c, f"{WORKSPACE}/data/a_c"))
+
+
+async def test_pages_in_both_directions(database: Database) -> None:
+    for number in range(5):
+        resource = a_resource(f"d{number}", archived=number == 2)
+        await database.write(lambda c, resource=resource: resources.insert(c, resource, by="me"))
+    newest = await database.read(lambda c: resources.children(c, WORKSPACE, TYPE, newest_first=True, limit=2))
+    assert [r.name for r in newest] == ["d4", "d3"]
+    after = newest[-1].sequence
+    rest = await database.read(
+        lambda c: resources.children(c, WORKSPACE, TYPE, newest_first=True, after=after, archived=False)
+    )
+    assert [r.name for r in rest] == ["d1", "d0"]
