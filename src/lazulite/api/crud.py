@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lazulite.api import lro, paging, write
+from lazulite.api import filters, lro, paging, write
 from lazulite.api.context import ApiContext, document
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request
@@ -197,30 +198,20 @@ class _Endpoint:
         if newest is None:
             newest = self._type.newest_first or (not containers and self._type.shape is Shape.VERSIONED)
         archived = _archived(request)
+        wanted = filters.wanted(request.query_params)
 
         def transaction(connection: Connection) -> tuple[list[Json], int | None]:
             reading = self._context.reading(connection, request)
             chosen = self._type.select(reading, parent) if self._type.select and not containers else None
             if chosen is not None:
                 return [document(reading, self._type, row) for row in chosen], None
-            rows = resources.children(
-                connection,
-                parent,
-                type_name,
-                after=page.after,
-                limit=page.limit + 1,
-                archived=archived,
-                newest_first=newest,
-            )
-            more = rows[page.limit - 1].sequence if len(rows) > page.limit else None
-            if containers:
-                items = [self._container(reading, row) for row in rows[: page.limit]]
-            else:
-                items = [document(reading, self._type, row) for row in rows[: page.limit]]
+            rows = _Rows(connection, parent, type_name, archived, newest)
+            render = self._container if containers else self._document
+            items, more = rows.page(page, lambda row: render(reading, row), wanted)
             if more is None and self._type.virtual and archived is not True:
                 shown = {item["name"] for item in items}
                 extra = self._type.virtual.list(reading, parent, type_name)
-                items += [item for item in extra if item["name"] not in shown][: page.limit if page.bounded else None]
+                items += [item for item in extra if item["name"] not in shown and wanted(item)]
             if not items and self._type.shape is not Shape.TRACKED:
                 write.require_parent(connection, parent.split(f"/{self._collection_name}/")[0])
             return items[: page.limit] if page.bounded else items, more
@@ -231,11 +222,53 @@ class _Endpoint:
     def _container(self, reading: Reading, resource: resources.Resource) -> Json:
         return document(reading, self._type, resource, versions.container_properties(reading, self._type, resource))
 
+    def _document(self, reading: Reading, resource: resources.Resource) -> Json:
+        return document(reading, self._type, resource)
+
     def _written(self, written: write.Written) -> Response:
         headers = {"ETag": written.resource.etag}
         if written.operation:
             headers |= lro.headers(self._context, written.resource.id, written.operation)
         return JsonResponse(written.document, 201 if written.created else 200, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The stored rows of a listing, in its order."""
+
+    connection: Connection
+    parent: str
+    type: str
+    archived: bool | None
+    newest_first: bool
+
+    def page(
+        self, page: paging.Page, render: Callable[[resources.Resource], Json], wanted: filters.Filter
+    ) -> tuple[list[Json], int | None]:
+        """As many wanted documents as the page holds, and the sequence number to carry on after, if any follow."""
+        after, items = page.after, list[Json]()
+        while True:
+            rows = self._after(after, page.limit + 1)
+            for position, row in enumerate(rows[: page.limit], 1):
+                item = render(row)
+                if wanted(item):
+                    items.append(item)
+                if len(items) == page.limit:
+                    return items, row.sequence if position < len(rows) else None
+            if len(rows) <= page.limit:
+                return items, None
+            after = rows[page.limit - 1].sequence
+
+    def _after(self, after: int | None, limit: int) -> list[resources.Resource]:
+        return resources.children(
+            self.connection,
+            self.parent,
+            self.type,
+            after=after,
+            limit=limit,
+            archived=self.archived,
+            newest_first=self.newest_first,
+        )
 
 
 def _collection_path(type_: ResourceType) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lazulite.api import write
+from lazulite.api import filters, write
 from lazulite.api.context import ApiContext, document, system_data
 from lazulite.api.crud import canonical
 from lazulite.core.arm_id import PROVIDER
@@ -182,7 +182,8 @@ class _Management:
         def transaction(connection: Connection) -> list[Json]:
             reading = self._context.reading(connection, request)
             rows = resources.under(connection, scope, workspaces.TYPE.type)
-            return [document(reading, workspaces.TYPE, row) for row in rows]
+            found = [document(reading, workspaces.TYPE, row) for row in rows]
+            return [item for item in found if filters.wanted(reading.query)(item)]
 
         return JsonResponse({"value": await self._context.database.read(transaction), "nextLink": None})
 
