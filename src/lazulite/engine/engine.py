@@ -12,6 +12,7 @@ from lazulite.engine.computes import ComputeController
 from lazulite.engine.jobs.controller import JobController, active_runs
 from lazulite.engine.jobs.environment import EnvironmentPlanner, Environments
 from lazulite.engine.loop import Loop
+from lazulite.engine.pipelines.controller import PipelineController
 from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.engine.sweeps.controller import SweepController
 from lazulite.store.database import Database
@@ -45,7 +46,8 @@ class Engine:
         jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
         computes = ComputeController(database, settings, clock)
         sweeps = SweepController(database, settings, storage, clock)
-        self.loop = Loop([jobs, computes, sweeps], monotonic=monotonic, sweep_s=sweep_s)
+        pipelines = PipelineController(database, settings, storage, clock, self.wake)
+        self.loop = Loop([jobs, computes, sweeps, pipelines], monotonic=monotonic, sweep_s=sweep_s)
         database.subscribe(self.loop.hint)
 
     async def start(self) -> None:

@@ -20,7 +20,7 @@ _OUTPUT_MODES = ("ReadWriteMount", "Upload", "Direct")
 _DISTRIBUTIONS = ("PyTorch", "Mpi", "TensorFlow", "Ray")
 _IDENTITIES = ("AMLToken", "Managed", "UserIdentity")
 _TIERS = ("Null", "Spot", "Basic", "Standard", "Premium")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _PLACEHOLDER = re.compile(r"\$\{\{\s*(inputs|outputs)\.([A-Za-z0-9_.]+)\s*\}\}")
 
 
@@ -33,8 +33,8 @@ def check_command_job(write: Write) -> Json:
     command = properties.get("command")
     if not isinstance(command, str) or not command.strip():
         raise validation("A command job needs properties.command, the shell command to run.", "properties.command")
-    _check_inputs(write, properties.get("inputs"))
-    _check_outputs(write, properties.get("outputs"))
+    check_inputs(write, properties.get("inputs"))
+    check_outputs(write, properties.get("outputs"))
     _check_placeholders(command, properties)
     _check_resources(properties)
     environment = properties.get("environmentId")
@@ -43,10 +43,10 @@ def check_command_job(write: Write) -> Json:
     found = references.environment(connection, workspace, environment, target="properties.environmentId")
     code = properties.get("codeId")
     pinned_code = references.code(connection, workspace, code, target="properties.codeId").id if code else None
-    return {"environment": _pinned(found), "code": pinned_code, "compute": _compute(write)}
+    return {"environment": pinned(found), "code": pinned_code, "compute": _compute(write)}
 
 
-def _pinned(environment: Resource | CuratedEnvironment) -> str:
+def pinned(environment: Resource | CuratedEnvironment) -> str:
     """What the engine resolves again: an ARM id, or the curated name with its version."""
     return environment.id if isinstance(environment, Resource) else f"azureml:{environment.name}:{environment.latest}"
 
@@ -58,7 +58,7 @@ def _compute(write: Write) -> str | None:
     return references.compute(write.connection, write.workspace, reference, target="properties.computeId").id
 
 
-def _check_inputs(write: Write, inputs: Any) -> None:
+def check_inputs(write: Write, inputs: Any) -> None:
     for name, value in _named_objects(inputs, "inputs"):
         target = f"properties.inputs.{name}"
         kind = str(value.get("jobInputType"))
@@ -74,7 +74,7 @@ def _check_inputs(write: Write, inputs: Any) -> None:
         places.check_data(write.connection, write.workspace, write.services.storage, value["uri"], kind, target=target)
 
 
-def _check_outputs(write: Write, outputs: Any) -> None:
+def check_outputs(write: Write, outputs: Any) -> None:
     for name, value in _named_objects(outputs, "outputs"):
         target = f"properties.outputs.{name}"
         if value.get("jobOutputType") is None:
@@ -137,7 +137,7 @@ def _named_objects(value: Any, what: str) -> Iterable[tuple[str, Json]]:
         raise validation(f"{what} must be an object of named {what}.", f"properties.{what}")
     for name, item in value.items():
         if not _NAME.fullmatch(name):
-            rule = "letters, digits and '_', not beginning with a digit"
+            rule = "letters, digits, '_' and '.', not beginning with a digit"
             raise validation(f"'{name}' is not a valid name of one of the {what}: {rule}.", f"properties.{what}")
         if item is None:
             continue

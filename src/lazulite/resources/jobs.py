@@ -16,7 +16,7 @@ from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
 from lazulite.model import job_status, wire
 from lazulite.model.job_status import JobState
-from lazulite.resources import job_rules, sweep_rules
+from lazulite.resources import job_rules, pipeline_rules, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
 from lazulite.store import resources, runs
 from lazulite.store.resources import Json, Resource
@@ -24,6 +24,7 @@ from lazulite.store.resources import Json, Resource
 #: What checks a job of each kind and pins what it refers to; a kind without an entry is refused with 501.
 CHECKS: dict[str, Callable[[Write], Json]] = {
     "Command": job_rules.check_command_job,
+    "Pipeline": pipeline_rules.check_pipeline_job,
     "Sweep": sweep_rules.check_sweep_job,
 }
 _KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")

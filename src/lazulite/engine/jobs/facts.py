@@ -60,7 +60,9 @@ def gather(c: Connection, job: Resource, storage: StorageLocator, compute_key: s
         code=_code(c, workspace_id, storage, code_id) if code_id else None,
         inputs=_inputs(c, workspace_id, storage, properties.get("inputs") or {}),
         outputs={
-            name: output_location(c, workspace_id, storage, job.name, name, given or {})
+            name: output_location(
+                c, workspace_id, storage, job.name, name, given or {}, job.spec.get("defaultDatastore")
+            )
             for name, given in (properties.get("outputs") or {}).items()
             if name != "default"
         },
@@ -70,14 +72,19 @@ def gather(c: Connection, job: Resource, storage: StorageLocator, compute_key: s
 
 
 def output_location(
-    c: Connection, workspace_id: str, storage: StorageLocator, job: str, name: str, given: Json
+    c: Connection,
+    workspace_id: str,
+    storage: StorageLocator,
+    job: str,
+    name: str,
+    given: Json,
+    default_store: str | None = None,
 ) -> Location:
     """Where an output goes: what the job says, with its placeholders filled, else the default datastore."""
+    store = default_store or DEFAULT_STORE
     is_file = given.get("jobOutputType") == "uri_file"
-    uri = given.get("uri") or f"azureml://datastores/{DEFAULT_STORE}/paths/azureml/{job}/{name}" + (
-        "" if is_file else "/"
-    )
-    values = {"name": job, "output_name": name, "default_datastore": DEFAULT_STORE}
+    uri = given.get("uri") or f"azureml://datastores/{store}/paths/azureml/{job}/{name}" + ("" if is_file else "/")
+    values = {"name": job, "output_name": name, "default_datastore": store}
     uri = re.sub(r"\$\{\{\s*(\w+)\s*\}\}", lambda m: values.get(m[1], m[0]), str(uri))
     if is_file and uri.endswith("/"):
         uri += name

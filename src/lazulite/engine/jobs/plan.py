@@ -91,7 +91,7 @@ def variables(job: Resource, facts: Facts, settings: EngineSettings) -> dict[str
     tracking = f"{settings.base_url}/mlflow/rest{facts.workspace.id}"
     found = {
         "AZUREML_RUN_ID": job.name,
-        "AZUREML_ROOT_RUN_ID": job.name,
+        "AZUREML_ROOT_RUN_ID": str(job.spec.get("rootRun") or job.name),
         "AZUREML_EXPERIMENT_NAME": facts.experiment_name,
         "AZUREML_EXPERIMENT_ID": facts.experiment_id,
         "AZUREML_ARM_SUBSCRIPTION": workspace.subscription,

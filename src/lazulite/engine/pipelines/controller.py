@@ -1,0 +1,338 @@
+"""The controller of pipelines: looks at the jobs of the nodes, lets `decide` say what is next, and does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from lazulite.core import arm_id
+from lazulite.core.clock import Clock, iso
+from lazulite.core.errors import ApiError
+from lazulite.engine.jobs.finish import register_outputs
+from lazulite.engine.jobs.record import JOBS, save
+from lazulite.engine.pipelines import births, children, log
+from lazulite.engine.pipelines.births import Ready
+from lazulite.engine.pipelines.children import Birth
+from lazulite.engine.pipelines.decide import Needs, Step, decide
+from lazulite.engine.settings import EngineSettings
+from lazulite.engine.states import advance
+from lazulite.model import job_status
+from lazulite.model import pipeline_graph as graph
+from lazulite.model.job_status import ACTIVE, TERMINAL, JobError, JobOutput, JobState, JobStatus
+from lazulite.resources import places
+from lazulite.store import resources
+from lazulite.store.database import Database
+from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Resource
+from lazulite.store.tables import resources as table
+
+_ETAG = sa.select(table.c.etag).where(table.c.key == sa.bindparam("wanted"))
+_EVENT = "pipeline"
+#: Ends a hint that the jobs of a pipeline changed.
+_CHILDREN = "/children"
+#: How often a node runs whose machine was lost.
+_ATTEMPTS = 3
+_REMEMBERED = 50_000
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known of one pipeline; all of it can be read from the store again."""
+
+    job: Resource
+    graph: dict[str, Needs]
+    nodes: dict[str, tuple[str, int]]  # node and attempt by the name of its job
+    log: Path | None
+    lines: list[str]
+    told: set[str]  # "<job> <state>" of what stands in the log
+    final: set[str] = field(default_factory=set)  # failed jobs that are not tried again
+    written: int | None = None
+
+    def of(self, states: dict[str, JobState]) -> dict[str, tuple[str, JobState]]:
+        """The latest job of each node, with its state."""
+        found: dict[str, tuple[int, str, JobState]] = {}
+        for name, state in states.items():
+            node, attempt = self.nodes[name]
+            if node not in found or attempt > found[node][0]:
+                found[node] = (attempt, name, state)
+        return {node: (name, state) for node, (_, name, state) in found.items()}
+
+
+class PipelineController:
+    """`wake` makes other items due: keys as a commit would announce them."""
+
+    name = "pipelines"
+
+    def __init__(
+        self,
+        database: Database,
+        settings: EngineSettings,
+        storage: StorageLocator,
+        clock: Clock,
+        wake: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._storage = storage
+        self._clock = clock
+        self._wake = wake
+        self._known: dict[str, _Memory] = {}
+        self._parents: dict[str, str] = {}  # the pipelines of jobs that are no pipelines themselves
+        self._others: set[str] = set()  # keys of jobs that concern no pipeline
+
+    def item(self, changed_key: str) -> str | None:
+        if changed_key.endswith(_CHILDREN):
+            return changed_key.removesuffix(_CHILDREN)
+        if changed_key.rsplit("/", 2)[-2:-1] != ["jobs"]:
+            return None
+        if changed_key in self._parents:
+            return self._parents[changed_key]
+        return None if changed_key in self._others else changed_key
+
+    async def pending(self) -> Iterable[str]:
+        query = sa.select(table.c.key, table.c.spec).where(
+            table.c.type == JOBS, table.c.state.in_([state.value for state in ACTIVE])
+        )
+        rows = await self._database.read(lambda c: c.execute(query).all())
+        found = [row.key for row in rows if b'"Pipeline"' in row.spec]
+        self._others.difference_update(found)
+        return found
+
+    async def reconcile(self, item: str) -> float | None:
+        memory = await self._current(item)
+        if memory is None:
+            return None
+        job = memory.job
+        status = job_status.read(job.status)
+        latest = memory.of(await self._states(memory))
+        lost = await self._lost(memory, latest)
+        states = {node: state for node, (_, state) in latest.items() if node not in lost}
+        cancel = job.spec.get("desired") == "Canceled"
+        settings = job.properties.get("settings") or {}
+        keep_going = str(graph.field(settings, "continue_on_step_failure") or "").lower() == "true"
+        step = decide(memory.graph, states, cancel=cancel, keep_going=keep_going)
+        await self._do(memory, status, step, latest, lost, cancel)
+        return 0.0 if step.more else None
+
+    async def _do(
+        self,
+        memory: _Memory,
+        status: JobStatus,
+        step: Step,
+        latest: dict[str, tuple[str, JobState]],
+        lost: dict[str, int],
+        cancel: bool,
+    ) -> None:
+        job = memory.job
+        ready = [self._ready(memory, node, latest, lost) for node in step.create]
+        born = await self._database.read(lambda c: [births.prepare(c, self._storage, job, one) for one in ready])
+        for birth in born:
+            self._expect(memory, birth)
+        lines = self._lines(memory, latest, born, step)
+        now = iso(self._clock())
+        if step.ending is not None:
+            await self._write_log(memory, lines)  # afterwards nobody looks at this pipeline again
+
+        def write(c: Connection) -> None:
+            if not resources.exists(c, job.id):
+                return
+            for birth in born:
+                children.create(c, job, birth, now)
+            if step.stop:
+                children.stop(c, job)
+            for _, line, mark in lines:
+                resources.record(c, job.id, _EVENT, {"line": line, "told": mark})
+            following = self._following(c, memory, status, step, latest, cancel, now)
+            if following != status:
+                save(c, job, following)
+
+        await self._database.write(write)
+        for _, line, mark in lines:
+            memory.lines.append(line)
+            memory.told.add(mark)
+        if step.ending is not None:
+            self._pass_over(job.key)
+            if job.spec.get("parent"):
+                self._wake([job.parent + _CHILDREN])
+            return
+        await self._write_log(memory, [])
+        if any(birth.error or birth.original for birth in born):
+            self._wake([job.key + _CHILDREN])
+
+    def _ready(
+        self, memory: _Memory, node: str, latest: dict[str, tuple[str, JobState]], lost: dict[str, int]
+    ) -> Ready:
+        upstream = {name: latest[name][0] for name in memory.graph[node].nodes if name in latest}
+        return Ready(node, lost.get(node, 0) + 1, upstream)
+
+    def _expect(self, memory: _Memory, birth: Birth) -> None:
+        """Know the job before it is announced."""
+        name = children.name_of(memory.job, birth.node, birth.attempt)
+        memory.nodes[name] = (birth.node, birth.attempt)
+        if birth.child.properties["jobType"] != "Pipeline":
+            self._parents[arm_id.key(f"{arm_id.workspace_of(memory.job.id)}/jobs/{name}")] = memory.job.key
+
+    async def _lost(self, memory: _Memory, latest: dict[str, tuple[str, JobState]]) -> dict[str, int]:
+        """Nodes to be tried again, with the attempts that were made."""
+        failed = {
+            name: node
+            for node, (name, state) in latest.items()
+            if state is JobState.FAILED and name not in memory.final
+        }
+        if not failed:
+            return {}
+        workspace = arm_id.workspace_of(memory.job.id)
+        rows = await self._database.read(lambda c: children.read(c, workspace, failed))
+        found = {}
+        for name, row in rows.items():
+            error, attempt = job_status.read(row.status).error, memory.nodes[name][1]
+            if error is not None and error.code == "AgentLost" and attempt < _ATTEMPTS:
+                found[failed[name]] = attempt
+            else:
+                memory.final.add(name)
+        return found
+
+    async def _states(self, memory: _Memory) -> dict[str, JobState]:
+        states = await self._database.read(lambda c: children.states(c, memory.job.key))
+        unknown = [name for name in states if name not in memory.nodes]
+        if unknown:
+            workspace = arm_id.workspace_of(memory.job.id)
+            for name, row in (await self._database.read(lambda c: children.read(c, workspace, unknown))).items():
+                memory.nodes[name] = (str(row.spec["node"]), int(row.spec["attempt"]))
+                if row.properties.get("jobType") != "Pipeline":
+                    self._parents[row.key] = memory.job.key
+        return {name: state for name, state in states.items() if name in memory.nodes}
+
+    def _following(
+        self,
+        c: Connection,
+        memory: _Memory,
+        status: JobStatus,
+        step: Step,
+        latest: dict[str, tuple[str, JobState]],
+        cancel: bool,
+        now: str,
+    ) -> JobStatus:
+        if cancel and step.ending is None:
+            return advance(status, JobState.CANCEL_REQUESTED, now)
+        if status.state is JobState.NOT_STARTED and not cancel:
+            for state in (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING):
+                status = advance(status, state, now)
+        if step.ending is None:
+            return status
+        ended = advance(status, step.ending, now)
+        if step.ending is JobState.FAILED:
+            return msgspec.structs.replace(ended, error=self._error(c, memory, latest))
+        if step.ending is JobState.COMPLETED:
+            ended = msgspec.structs.replace(ended, outputs=self._outputs(c, memory, latest))
+            return register_outputs(c, _unnamed(memory.job), ended, self._settings.location)
+        return ended
+
+    def _error(self, c: Connection, memory: _Memory, latest: dict[str, tuple[str, JobState]]) -> JobError:
+        bad = {name: node for node, (name, state) in latest.items() if state in (JobState.FAILED, JobState.CANCELED)}
+        rows = children.read(c, arm_id.workspace_of(memory.job.id), list(bad)[:20])
+        details = []
+        for name, row in sorted(rows.items(), key=lambda pair: pair[1].state != JobState.FAILED):
+            error = job_status.read(row.status).error
+            message = error.message if error else f"The step is {row.state}."
+            details.append({"code": error.code if error else str(row.state), "message": message, "target": bad[name]})
+        first = details[0] if details else {"target": "?", "message": ""}
+        message = f"{len(bad)} of {len(memory.graph)} steps did not complete. '{first['target']}': {first['message']}"
+        return JobError("PipelineStepFailed", message, details)
+
+    def _outputs(self, c: Connection, memory: _Memory, latest: dict[str, tuple[str, JobState]]) -> dict[str, JobOutput]:
+        """The pipeline's outputs are those of the nodes that write them."""
+        found = {}
+        workspace = arm_id.workspace_of(memory.job.id)
+        for node, sent in memory.job.properties["jobs"].items():
+            for own, value in (sent.get("outputs") or {}).items():
+                bound = graph.whole(value.get("value") or value.get("uri")) if isinstance(value, dict) else None
+                if not isinstance(bound, graph.WrittenTo) or node not in latest:
+                    continue
+                row = children.read(c, workspace, [latest[node][0]]).get(latest[node][0])
+                output = job_status.read(row.status).outputs.get(own) if row is not None else None
+                if output is not None:
+                    found[bound.name] = JobOutput(output.uri, output.type)
+        return found
+
+    async def _current(self, key: str) -> _Memory | None:
+        """The pipeline as it is now, read only where it changed; None where there is nothing to do."""
+        memory = self._known.get(key)
+        etag = await self._database.read(lambda c: c.scalar(_ETAG, {"wanted": key}))
+        if memory is not None and memory.job.etag == etag:
+            return memory
+        job = await self._database.read(lambda c: resources.get(c, key))
+        if job is None or job.properties.get("jobType") != "Pipeline" or job.state in TERMINAL:
+            self._pass_over(key)
+            return None
+        if memory is None or memory.job.created_at != job.created_at:
+            memory = await self._database.read(lambda c: self._load(c, job))
+            self._known[key] = memory
+        memory.job = job
+        return memory
+
+    def _load(self, c: Connection, job: Resource) -> _Memory:
+        pinned = job.spec["resolved"]["nodes"]
+        needs = {n: Needs(frozenset(node["needs"]), frozenset(node["soft"])) for n, node in pinned.items()}
+        told = [event["data"] for event in resources.history(c, job.id) if event["kind"] == _EVENT]
+        return _Memory(
+            job, needs, {}, self._log_path(c, job), [t["line"] for t in told], {str(t["told"]) for t in told}
+        )
+
+    def _lines(
+        self, memory: _Memory, latest: dict[str, tuple[str, JobState]], born: list[Birth], step: Step
+    ) -> list[tuple[str, str, str]]:
+        """What this step adds to the log."""
+        said = [(node, name, str(state)) for node, (name, state) in latest.items() if state in TERMINAL]
+        for birth in born:
+            name = children.name_of(memory.job, birth.node, birth.attempt)
+            if birth.original is not None:
+                said.append((birth.node, name, f"Submitted, reuses run {birth.original.name}"))
+            else:
+                said.append((birth.node, name, "Submitted"))
+        found = []
+        for node, name, what in said:
+            mark = f"{name} {what}"
+            if mark not in memory.told:
+                found.append((node, log.line(iso(self._clock()), f"Step '{node}' is {what} (run {name})."), mark))
+        if step.ending is not None:
+            found.append(("", log.line(iso(self._clock()), f"The pipeline is {step.ending}."), f"{step.ending}"))
+        return found
+
+    def _log_path(self, c: Connection, job: Resource) -> Path | None:
+        """Where the log lies, or None where artifacts are not plain files of this machine."""
+        try:
+            where = places.artifacts(c, arm_id.workspace_of(job.id), self._storage, job.name, log.FILE)
+        except ApiError:
+            return None
+        if where.account is None or where.container is None:
+            return None
+        return self._storage.local_path(where.account, where.container, where.path)
+
+    async def _write_log(self, memory: _Memory, more: list[tuple[str, str, str]]) -> None:
+        lines = [*memory.lines, *(line for _, line, _ in more)] if more else memory.lines
+        if memory.log is not None and len(lines) != memory.written:
+            memory.written = await asyncio.to_thread(log.bring_up, memory.log, lines, memory.written)
+
+    def _pass_over(self, key: str) -> None:
+        memory = self._known.pop(key, None)
+        if memory is not None:
+            workspace = arm_id.key(arm_id.workspace_of(memory.job.id))
+            for name in memory.nodes:
+                self._parents.pop(f"{workspace}/jobs/{name}", None)
+        if len(self._others) >= _REMEMBERED:
+            self._others.clear()
+        self._others.add(key)
+
+
+def _unnamed(job: Resource) -> Resource:
+    """The job without names for its outputs' assets: the node that wrote them has registered them."""
+    outputs = job.properties.get("outputs") or {}
+    bare = {n: {k: v for k, v in o.items() if k not in ("assetName", "assetVersion")} for n, o in outputs.items() if o}
+    return job.with_(spec={**job.spec, "properties": {**job.properties, "outputs": bare}})

@@ -1,0 +1,139 @@
+"""Whether an earlier job did what a node is about to do: same component, code, environment, inputs and parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from lazulite.core.errors import ApiError
+from lazulite.engine.jobs.record import JOBS
+from lazulite.engine.pipelines.bind import Child, Context
+from lazulite.model import job_status
+from lazulite.model import pipeline_graph as graph
+from lazulite.model.job_status import JobState
+from lazulite.resources import places
+from lazulite.store import resources
+from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Json, Resource
+
+_NAMES = ("name", "version", "display_name", "description", "tags", "_source", "$schema")
+_OF_JOB = ("environmentVariables", "resources", "distribution", "identity", "outputs")
+#: Uploads whose path holds the hash of their content.
+_HASHED = "LocalUpload/"
+_FILES = 20_000
+
+
+def is_allowed(context: Context) -> bool:
+    """Nothing is reused that may come out otherwise, or where the author wants a fresh run."""
+    forced = str(graph.field(context.settings, "force_rerun") or "").lower() == "true"
+    fixed = str(context.spec.get("is_deterministic", True)).lower() != "false"
+    return context.pinned["type"] == "command" and fixed and not forced
+
+
+def key(
+    c: Connection, workspace: str, storage: StorageLocator, context: Context, child: Child, origins: Mapping[str, str]
+) -> str | None:
+    """The hash of all that decides the outcome. `origins` names what addresses of earlier steps' outputs are.
+
+    None where an input is not of this machine: nobody can say whether it is the same.
+    """
+    found = {}
+    for name, value in child.properties["inputs"].items():
+        identity = _identity(c, workspace, storage, value, origins)
+        if identity is None:
+            return None
+        found[name] = identity
+    document = {
+        "component": {k: v for k, v in context.spec.items() if k not in (*_NAMES, "code", "environment")},
+        "code": context.pinned.get("codeHash") or context.pinned.get("code"),
+        "environment": context.pinned.get("environment"),
+        "inputs": found,
+        **{name: child.properties.get(name) for name in _OF_JOB},
+    }
+    return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
+
+
+def find(c: Connection, workspace: str, storage: StorageLocator, reuse_key: str) -> Resource | None:
+    """The latest job of that key that completed, ran itself, and whose outputs are still there."""
+    for row in reversed(resources.labelled(c, workspace, JOBS, reuse_key)):
+        ran = row.state == JobState.COMPLETED and "reusedFrom" not in row.spec
+        if ran and is_whole(c, workspace, storage, row):
+            return row
+    return None
+
+
+def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resource) -> bool:
+    for output in job_status.read(job.status).outputs.values():
+        try:
+            path = _path(c, workspace, storage, output.uri)
+        except ApiError:
+            return False
+        if path is not None and not path.exists():
+            return False
+    return True
+
+
+def properties_of(original: Resource) -> dict[str, str]:
+    """What a job that reuses another one says, where the SDK looks for it."""
+    own = original.properties.get("properties") or {}
+    return {
+        "azureml.isreused": "true",
+        "azureml.reusedrunid": original.name,
+        "azureml.reusedpipelinerunid": str(own.get("azureml.pipelinerunid", "")),
+    }
+
+
+def _identity(
+    c: Connection, workspace: str, storage: StorageLocator, value: Json, origins: Mapping[str, str]
+) -> object:
+    if graph.is_literal(value):
+        return ["literal", value.get("value")]
+    uri, kind, mode = str(value["uri"]), value.get("jobInputType"), value.get("mode")
+    if uri in origins:
+        return ["output", origins[uri], kind, mode]
+    where = places.locate(c, workspace, storage, uri, str(kind or "uri_folder"))
+    if where.account is None or where.container is None:
+        return None
+    path = storage.local_path(where.account, where.container, where.path)
+    if _HASHED in where.path or path is None:
+        return ["data", where.uri, kind, mode] if _HASHED in where.path else None
+    print_ = _fingerprint(path)
+    return None if print_ is None else ["data", where.uri, kind, mode, print_]
+
+
+def _path(c: Connection, workspace: str, storage: StorageLocator, uri: str) -> Path | None:
+    where = places.locate(c, workspace, storage, uri)
+    if where.account is None or where.container is None:
+        return None
+    return storage.local_path(where.account, where.container, where.path)
+
+
+def _fingerprint(path: Path) -> str | None:
+    """Names, sizes and times of the files; None for more than can be looked at in passing."""
+    digest, count = hashlib.sha256(), 0
+    files = [str(path)] if path.is_file() else _files(path)
+    for file in files:
+        count += 1
+        if count > _FILES:
+            return None
+        try:
+            found = os.lstat(file)
+        except OSError:
+            continue
+        digest.update(f"{file}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[str]:
+    found: list[str] = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        found += [os.path.join(root, name) for name in sorted(names)]
+        if len(found) > _FILES:
+            break
+    return found

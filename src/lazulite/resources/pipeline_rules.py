@@ -1,0 +1,274 @@
+"""What a pipeline job must hold to be accepted, and what is pinned of each of its nodes.
+
+Every component, environment, code and compute is found, every reference leads somewhere, every literal fits its
+input's type, and no node waits for itself; pipeline components are gone into to any depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lazulite.core.errors import ApiError, nearest, not_implemented, validation
+from lazulite.model import pipeline_graph as graph
+from lazulite.model.pipeline_graph import InputOf, OutputOf, WrittenTo
+from lazulite.resources import job_rules, references, typed_inputs
+from lazulite.resources.declaration import Write
+from lazulite.store.resources import Json, Resource
+
+_DEPTH = 40
+_KNOWN = {
+    "command", "pipeline", "sweep", "parallel", "spark", "automl", "import", "data_transfer", "if_else", "do_while",
+    "parallel_for",
+}  # fmt: skip
+_DATA: Json = {"jobInputType": "uri_folder", "uri": "azureml://unknown"}
+
+
+@dataclass(slots=True)
+class _Scope:
+    """A pipeline while it is checked: its inputs as far as they are known before it runs."""
+
+    write: Write
+    inputs: Mapping[str, Json | None]
+    outputs: Mapping[str, Any]
+    nodes: Json
+    where: str = "the pipeline"
+    target: str = "properties.jobs"
+    depth: int = 0
+    components: dict[str, Resource] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node while it is checked, with the specification of its component."""
+
+    scope: _Scope
+    name: str
+    sent: Json
+    component: Resource
+
+    @property
+    def spec(self) -> Json:
+        found: Json = self.component.properties["componentSpec"]
+        return found
+
+    @property
+    def target(self) -> str:
+        return f"{self.scope.target}.{self.name}"
+
+
+def check_pipeline_job(write: Write) -> Json:
+    """Validate a pipeline job and pin what its nodes refer to: `{"compute": null, "nodes": {name: pinned}}`.
+
+    Raises ApiError 400 or 404 naming the node and the field, 501 for a kind of node that is not built.
+    """
+    properties = write.properties
+    _from_component(write)
+    job_rules.check_inputs(write, properties.get("inputs"))
+    job_rules.check_outputs(write, properties.get("outputs"))
+    nodes = properties.get("jobs")
+    if not isinstance(nodes, dict) or not nodes:
+        raise validation("A pipeline job needs properties.jobs, an object with at least one node.", "properties.jobs")
+    settings = properties.get("settings") or {}
+    compute = graph.field(settings, "default_compute") or properties.get("computeId")
+    _compute(write, compute, "properties.settings.default_compute")
+    store = graph.field(settings, "default_datastore")
+    if store:
+        references.datastore(write.connection, write.workspace, str(store), target="properties.settings")
+    scope = _Scope(write, properties.get("inputs") or {}, properties.get("outputs") or {}, nodes)
+    return {"compute": None, "nodes": _check_nodes(scope)}
+
+
+def _from_component(write: Write) -> None:
+    """A job that runs a pipeline component has the component's nodes, and its inputs' defaults."""
+    properties = write.properties
+    reference = properties.get("componentId")
+    if not reference or properties.get("jobs"):
+        return
+    component = references.component(write.connection, write.workspace, str(reference))
+    spec = component.properties["componentSpec"]
+    properties["jobs"] = spec.get("jobs") or {}
+    given = properties.get("inputs") or {}
+    properties["inputs"] = {**given}
+    for name, declared in (spec.get("inputs") or {}).items():
+        if given.get(name) is None and declared.get("default") is not None:
+            properties["inputs"][name] = {"jobInputType": "literal", "value": str(declared["default"])}
+        elif given.get(name) is None and typed_inputs.is_required(declared):
+            raise validation(f"The pipeline needs the input '{name}'.", f"properties.inputs.{name}")
+    outputs = properties.get("outputs") or {}
+    for name, declared in (spec.get("outputs") or {}).items():
+        outputs.setdefault(name, {"jobOutputType": declared.get("type", "uri_folder")})
+    properties["outputs"] = outputs
+
+
+def _check_nodes(scope: _Scope) -> Json:
+    if scope.depth > _DEPTH:
+        raise validation(f"Pipeline components are nested more than {_DEPTH} deep.", scope.target)
+    pinned = {name: _check_node(scope, name, sent) for name, sent in scope.nodes.items()}
+    circle = graph.cycle({name: node["needs"] for name, node in pinned.items()})
+    if circle:
+        raise validation(f"The nodes {', '.join(circle)} of {scope.where} wait for each other.", scope.target)
+    for name in scope.outputs:
+        if name not in scope.written and graph.whole((scope.outputs[name] or {}).get("value")) is None:
+            raise validation(f"No node writes the output '{name}' of {scope.where}.", f"{scope.target}.outputs.{name}")
+    return pinned
+
+
+def _check_node(scope: _Scope, name: str, sent: Any) -> Json:
+    target = f"{scope.target}.{name}"
+    if not isinstance(sent, dict):
+        raise validation(f"The node '{name}' must be an object.", target)
+    kind = graph.node_type(sent)
+    if kind not in _KNOWN:
+        raise validation(f"The node '{name}' has the type '{kind}'.{nearest(kind, _KNOWN)}", f"{target}.type")
+    check = NODE_CHECKS.get(kind)
+    if check is None:
+        raise not_implemented(f"The {kind} node '{name}' of a pipeline")
+    _check_references(scope, name, sent, target)
+    node = Node(scope, name, sent, _component(scope, name, sent, target))
+    pinned = {"type": kind, "component": node.component.id, "needs": sorted(graph.needs(sent)), "soft": _soft(node)}
+    return pinned | check(node)
+
+
+def check_inputs(node: Node) -> dict[str, Json | None]:
+    """The node's inputs as far as they are known. Raises ApiError for one that is missing, unknown or does not fit."""
+    declared = node.spec.get("inputs") or {}
+    given = node.sent.get("inputs") or {}
+    where = f"the node '{node.name}'"
+    for name in given:
+        if name not in declared:
+            text = f"The component of {where} has no input '{name}'.{nearest(name, declared)}"
+            raise validation(text, f"{node.target}.inputs.{name}")
+    found: dict[str, Json | None] = {}
+    for name, description in declared.items():
+        target = f"{node.target}.inputs.{name}"
+        bound = graph.bind(given.get(name), description, node.scope.inputs, lambda _: _DATA)
+        found[name] = bound
+        if bound is None:
+            if typed_inputs.is_required(description):
+                raise validation(f"{where.capitalize()} needs the input '{name}'.", target)
+        elif graph.is_literal(bound):
+            _check_literal(name, bound, description, where, target)
+    return found
+
+
+def _check_literal(name: str, bound: Json, declared: Json, where: str, target: str) -> None:
+    kind = str(declared.get("type") or "string").lower()
+    if kind not in graph.PRIMITIVES:
+        text = f"Input '{name}' of {where} is data ({kind}) and got the literal '{bound.get('value')}'."
+        raise validation(text, target)
+    if "${{" not in str(bound.get("value")):
+        typed_inputs.check(name, bound.get("value"), declared, where=where, target=target)
+
+
+def _check_command(node: Node) -> Json:
+    check_inputs(node)
+    write, spec = node.scope.write, node.spec
+    text = spec.get("environment")
+    if not isinstance(text, str) or not text:
+        raise validation(f"The component of the node '{node.name}' has no environment.", f"{node.target}.environment")
+    environment = references.environment(write.connection, write.workspace, text, target=f"{node.target}.environment")
+    code = spec.get("code")
+    found = (
+        references.code(write.connection, write.workspace, str(code), target=f"{node.target}.code") if code else None
+    )
+    return {
+        "environment": job_rules.pinned(environment),
+        "code": found.id if found else None,
+        "codeHash": (found.properties.get("properties") or {}).get("hash_sha256") if found else None,
+        "compute": _node_compute(node),
+    }
+
+
+def _check_pipeline(node: Node) -> Json:
+    inner = _Scope(
+        node.scope.write,
+        check_inputs(node),
+        node.spec.get("outputs") or {},
+        node.spec.get("jobs") or {},
+        where=f"the node '{node.name}'",
+        target=f"{node.target}.jobs",
+        depth=node.scope.depth + 1,
+        components=node.scope.components,
+    )
+    return {"nodes": _check_nodes(inner)}
+
+
+def _node_compute(node: Node) -> str | None:
+    reference = graph.field(node.sent, "compute_id") or node.sent.get("compute") or node.spec.get("compute")
+    return _compute(node.scope.write, reference, f"{node.target}.computeId")
+
+
+def _compute(write: Write, reference: Any, target: str) -> str | None:
+    """The id of a compute that exists, `serverless`, or None where none is named (yet)."""
+    if not reference or "${{" in str(reference):
+        return None
+    if str(reference).rsplit("/", 1)[-1].removeprefix("azureml:").lower() == "serverless":
+        return "serverless"
+    return references.compute(write.connection, write.workspace, str(reference), target=target).id
+
+
+def _check_references(scope: _Scope, name: str, sent: Json, target: str) -> None:
+    for reference in graph.references({k: v for k, v in sent.items() if k != "outputs"}):
+        match reference:
+            case InputOf(wanted) if wanted not in scope.inputs:
+                text = f"The node '{name}' uses ${{{{parent.inputs.{wanted}}}}}, and {scope.where} has no such input."
+                raise validation(text + nearest(wanted, scope.inputs), f"{target}.inputs")
+            case OutputOf(other, output):
+                _check_output_of(scope, name, other, output, target)
+    for output, value in (sent.get("outputs") or {}).items():
+        bound = graph.whole(value.get("value") or graph.field(value, "uri")) if isinstance(value, dict) else None
+        if not isinstance(bound, WrittenTo):
+            continue
+        if bound.name not in scope.outputs:
+            text = f"The node '{name}' writes to ${{{{parent.outputs.{bound.name}}}}}, which {scope.where} lacks."
+            raise validation(text + nearest(bound.name, scope.outputs), f"{target}.outputs.{output}")
+        if bound.name in scope.written:
+            text = f"The nodes '{scope.written[bound.name]}' and '{name}' both write the output '{bound.name}'."
+            raise validation(text, f"{target}.outputs.{output}")
+        scope.written[bound.name] = name
+
+
+def _check_output_of(scope: _Scope, name: str, other: str, output: str, target: str) -> None:
+    if other not in scope.nodes:
+        text = f"The node '{name}' takes an output of '{other}', and {scope.where} has no such node."
+        raise validation(text + nearest(other, scope.nodes), f"{target}.inputs")
+    sent = scope.nodes[other]
+    if output in graph.IMPLICIT_OUTPUTS or not isinstance(sent, dict) or output in (sent.get("outputs") or {}):
+        return
+    if graph.node_type(sent) not in NODE_CHECKS:
+        return
+    declared = (
+        _component(scope, other, sent, f"{scope.target}.{other}").properties["componentSpec"].get("outputs") or {}
+    )
+    if output not in declared:
+        text = f"The node '{name}' takes the output '{output}' of '{other}', which has no such output."
+        raise validation(text + nearest(output, declared), f"{target}.inputs")
+
+
+def _component(scope: _Scope, name: str, sent: Json, target: str) -> Resource:
+    reference = graph.component_of(sent)
+    if reference is None:
+        raise validation(f"The node '{name}' needs componentId, the component that it runs.", f"{target}.componentId")
+    if reference not in scope.components:
+        found = references.component(
+            scope.write.connection, scope.write.workspace, reference, target=f"{target}.componentId"
+        )
+        if not isinstance(found.properties.get("componentSpec"), dict):
+            raise ApiError(400, "ValidationError", f"The component of the node '{name}' has no specification.")
+        scope.components[reference] = found
+    return scope.components[reference]
+
+
+def _soft(node: Node) -> list[str]:
+    """Nodes whose failure leaves only optional inputs without a value."""
+    declared, given = node.spec.get("inputs") or {}, node.sent.get("inputs") or {}
+    optional = {k: v for k, v in given.items() if not typed_inputs.is_required(declared.get(k) or {})}
+    hard = graph.needs({**node.sent, "inputs": {k: v for k, v in given.items() if k not in optional}})
+    return sorted(graph.needs({"inputs": optional}) - hard)
+
+
+#: What checks a node of each kind and pins what it refers to; the kinds without an entry are refused with 501.
+NODE_CHECKS: dict[str, Callable[[Node], Json]] = {"command": _check_command, "pipeline": _check_pipeline}
