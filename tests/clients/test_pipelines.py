@@ -8,8 +8,8 @@ import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl, load_job
 from azure.ai.ml.entities import AmlCompute, Environment, Job
 from azure.ai.ml.exceptions import JobException
-from azure.core.exceptions import HttpResponseError
-from tests.server_fixture import RunningServer
+from tests.clients.test_bad_input import Bad, send
+from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
 
@@ -85,3 +85,201 @@ def test_two_steps(
     assert next(p for p in tmp_path.rglob("*") if p.is_file()).read_text().strip() == "3"
     assert found["first"].name not in {listed.name for listed in ml_client.jobs.list()}
     assert job.name in {listed.name for listed in ml_client.jobs.list()}
+
+
+def test_unchanged_steps_are_reused(server: RunningServer, ml_client: MLClient, tmp_path: Path) -> None:
+    first = run(ml_client, two_steps(text="again"))
+    again = run(ml_client, two_steps(text="again"))
+    earlier, found = steps(ml_client, first.name), steps(ml_client, again.name)
+    for name, child in found.items():
+        assert child.properties["azureml.isreused"] == "true"
+        assert child.properties["azureml.reusedrunid"] == earlier[name].name
+    assert "reuses run" in log(server, again, "logs/azureml/executionlogs.txt")
+    ml_client.jobs.download(again.name, output_name="result", download_path=str(tmp_path / "a"))
+    assert next(p for p in (tmp_path / "a").rglob("*") if p.is_file()).read_text().strip() == "2"
+    ml_client.jobs.download(found["first"].name, all=True, download_path=str(tmp_path / "b"))
+    assert list((tmp_path / "b").rglob("a.txt"))
+    other = steps(ml_client, run(ml_client, two_steps(text="again", n=4)).name)
+    assert "azureml.isreused" not in other["first"].properties
+    forced = two_steps(text="again")
+    forced.settings.force_rerun = True
+    fresh = steps(ml_client, run(ml_client, forced).name)
+    assert not any("azureml.isreused" in child.properties for child in fresh.values())
+
+
+def test_not_deterministic_is_not_reused(ml_client: MLClient) -> None:
+    dice = command(
+        name="dice",
+        command="echo ${{inputs.a}}",
+        inputs={"a": Input(type="string")},
+        environment="bare:1",
+        is_deterministic=False,
+    )
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def throw() -> None:
+        dice(a="x")
+
+    for _ in range(2):
+        found = steps(ml_client, run(ml_client, throw()).name)
+    assert not any("azureml.isreused" in child.properties for child in found.values())
+
+
+def test_nested_pipelines_and_overrides(server: RunningServer, ml_client: MLClient, tmp_path: Path) -> None:
+    @dsl.pipeline()
+    def inner(text: Input(type="string"), n: Input(type="integer", default=2)):  # type: ignore[no-untyped-def, valid-type]
+        both = two_steps(text=text, n=n)
+        return {"result": both.outputs.result, "folder": both.outputs.folder}
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def outer(text: str):  # type: ignore[no-untyped-def]
+        one = inner(text=text)
+        two = inner(text="other", n=5)
+        last = COUNT(folder=two.outputs.folder)
+        last.environment_variables = {"COLOUR": "blue"}
+        last.compute = "serverless"
+        last.outputs.counted.name = "counted-lines"
+        last.outputs.counted.version = "7"
+        return {"one": one.outputs.result}
+
+    job = outer(text="nested")
+    job.outputs.one.path = "azureml://datastores/workspaceblobstore/paths/chosen/one.txt"
+    done = run(ml_client, job)
+    assert done.status == "Completed", log(server, done, "logs/azureml/executionlogs.txt")
+    assert next(server.home.glob("storage/*/azureml-blobstore-*/chosen/one.txt")).read_text().strip() == "2"
+    found = steps(ml_client, done.name)
+    assert set(found) == {"one", "two", "last"}
+    deep = steps(ml_client, next(iter(steps(ml_client, found["two"].name).values())).name)
+    assert set(deep) == {"first", "second"}
+    assert ml_client.data.get("counted-lines", version="7").type == "uri_file"
+
+
+def test_failure_skips_what_depends_on_it(server: RunningServer, ml_client: MLClient) -> None:
+    bad = command(
+        name="bad",
+        inputs={"text": Input(type="string")},
+        outputs={"made": Output(type="uri_folder")},
+        command="echo ${{inputs.text}}; echo ${{outputs.made}}; exit 3",
+        environment="bare:1",
+    )
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def failing(text: str) -> None:
+        broken = bad(text=text)
+        COUNT(folder=broken.outputs.made)
+        slow = MAKE(text="slow", n=1)
+        COUNT(folder=slow.outputs.made, extra="after")
+
+    going = failing(text="x")
+    going.settings.continue_on_step_failure = True
+    done = run(ml_client, going)
+    found = steps(ml_client, done.name)
+    assert done.status == "Failed"
+    assert {name: child.status for name, child in found.items()} == {
+        "broken": "Failed",
+        "slow": "Completed",
+        "count_1": "Completed",
+    }
+    with pytest.raises(JobException, match="'broken'"):
+        ml_client.jobs.stream(done.name)
+    stopped = run(ml_client, failing(text="y"))
+    assert stopped.status == "Failed"
+    assert "count" not in steps(ml_client, stopped.name)
+
+
+def test_cancel_ends_the_steps(ml_client: MLClient) -> None:
+    sleep = command(
+        name="sleep", inputs={"s": Input(type="integer")}, command="sleep ${{inputs.s}}", environment="bare:1"
+    )
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def sleeping() -> None:
+        sleep(s=60)
+        sleep(s=61)
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def around() -> None:
+        sleeping()
+
+    job = ml_client.jobs.create_or_update(around())
+    deadline = time.monotonic() + 60
+    while True:
+        inner = [child for child in ml_client.jobs.list(parent_job_name=job.name)]
+        below = [child for node in inner for child in ml_client.jobs.list(parent_job_name=node.name)]
+        if [child.status for child in below] == ["Running", "Running"]:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ml_client.jobs.begin_cancel(job.name).result()
+    assert ml_client.jobs.get(job.name).status == "Canceled"
+    assert {ml_client.jobs.get(child.name).status for child in below} == {"Canceled"}
+    ml_client.jobs.archive(job.name)
+    assert job.name not in {listed.name for listed in ml_client.jobs.list()}
+
+
+def test_control_outputs_artifacts_and_optional(server: RunningServer, ml_client: MLClient) -> None:
+    text = """
+$schema: https://azuremlschemas.azureedge.net/latest/pipelineJob.schema.json
+type: pipeline
+settings:
+  default_compute: azureml:cpu-cluster
+jobs:
+  tell:
+    type: command
+    environment: azureml:bare:1
+    command: echo seven > ${{outputs.word}}; mkdir -p outputs; echo kept > outputs/k.txt
+    outputs:
+      artifacts:
+      word:
+        type: uri_file
+        path: azureml://datastores/${{default_datastore}}/paths/custom/${{name}}/w.txt
+  hear:
+    type: command
+    environment: azureml:bare:1
+    command: cat ${{inputs.word}}; cat ${{inputs.all}}/outputs/k.txt
+    inputs:
+      word: ${{parent.jobs.tell.outputs.word}}
+      all: ${{parent.jobs.tell.outputs.artifacts}}
+"""
+    path = server.home.parent / "pipeline.yml"
+    path.write_text(text)
+    done = run(ml_client, load_job(path))
+    assert done.status == "Completed", log(server, done, "logs/azureml/executionlogs.txt")
+    found = steps(ml_client, done.name)
+    assert log(server, found["hear"]).split() == ["seven", "kept"]
+    place = next(server.home.glob(f"storage/*/azureml-blobstore-*/custom/{found['tell'].name}/w.txt"))
+    assert place.read_text() == "seven\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p["jobs"]["first"]["inputs"]["n"].update(value="9"), "Input 'n' of the node 'first' is '9'"),
+        (lambda p: p["jobs"]["first"]["inputs"]["n"].update(value="x"), "must be a whole number"),
+        (lambda p: p["jobs"]["first"]["inputs"].pop("text"), "needs the input 'text'"),
+        (lambda p: p["jobs"]["first"]["inputs"].update(oops={"value": "1"}), "has no input 'oops'"),
+        (lambda p: p["jobs"]["first"].update(type="spark"), "spark node 'first'"),
+        (lambda p: p["jobs"]["first"].update(componentId="azureml:nothing:1"), "There is no component 'nothing'"),
+        (lambda p: p["jobs"]["first"].update(computeId="azureml:nothing"), "There is no compute 'nothing'"),
+        (
+            lambda p: p["jobs"]["second"]["inputs"]["folder"].update(value="${{parent.jobs.first.outputs.mode}}"),
+            "Did you mean 'made'",
+        ),
+        (
+            lambda p: p["jobs"]["second"]["inputs"]["folder"].update(value="${{parent.jobs.second.outputs.counted}}"),
+            "wait for each other",
+        ),
+        (lambda p: p["jobs"].clear(), "at least one node"),
+    ],
+)
+def test_refusals_name_the_node(server: RunningServer, ml_client: MLClient, change: Any, message: str) -> None:
+    sent: dict[str, Any] = {}
+    job = ml_client.jobs.create_or_update(two_steps(text="refused"))
+    path = f"{WORKSPACE_ID}/jobs/{job.name}"
+    _, sent = send(server, Bad("", "GET", path))
+    properties = {k: v for k, v in sent["properties"].items() if k not in ("status", "services")}
+    change(properties)
+    status, answer = send(server, Bad("", "PUT", f"{path}-bad", {"properties": properties}))
+    assert status in (400, 404, 501), answer
+    assert message in answer["error"]["message"]
+    ended(ml_client, job.name)

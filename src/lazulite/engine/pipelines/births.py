@@ -51,9 +51,10 @@ def prepare(c: Connection, storage: StorageLocator, pipeline: Resource, ready: R
         return Birth(ready.node, ready.attempt, child, error=JobError("UserError/InvalidNode", str(error)))
 
 
-def result(c: Connection, storage: StorageLocator, child: Resource, name: str, declared: Json) -> Json | None:
-    """An output of a finished job, in the form of a job's input."""
-    if name in graph.IMPLICIT_OUTPUTS and name not in declared:
+def result(c: Connection, storage: StorageLocator, child: Resource, name: str, spec: Json) -> Json | None:
+    """An output of a finished job, in the form of a job's input; `spec` is the component's."""
+    declared = spec.get("outputs") or {}
+    if name in graph.IMPLICIT_OUTPUTS and f"outputs.{name}" not in str(spec.get("command")):
         run = str(child.spec.get("reusedFrom") or child.name)
         return {"jobInputType": "uri_folder", "uri": f"azureml://jobs/{run}/outputs/artifacts/paths/"}
     output = job_status.read(child.status).outputs.get(name)
@@ -88,8 +89,8 @@ def _results(
         child = rows.get(upstream.get(reference.node, ""))
         if child is None or child.state != JobState.COMPLETED:
             continue
-        declared = _spec(c, pipeline.spec["resolved"]["nodes"][reference.node]).get("outputs") or {}
-        value = result(c, storage, child, reference.name, declared)
+        spec = _spec(c, pipeline.spec["resolved"]["nodes"][reference.node])
+        value = result(c, storage, child, reference.name, spec)
         if value is not None:
             found[reference.node, reference.name] = value
     return found
