@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from lazulite.store.tables import metadata
 
-_Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up only INTEGER primary keys
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up only INTEGER primary keys
 
 
-def _text_table(name: str, *key: sa.Column[int]) -> sa.Table:
+def text_table(name: str, *key: sa.Column[int]) -> sa.Table:
     """key -> value, clustered by owner."""
     return sa.Table(
         name,
@@ -25,7 +25,7 @@ def _text_table(name: str, *key: sa.Column[int]) -> sa.Table:
     )
 
 
-def _owner(name: str) -> sa.Column[int]:
+def owner(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, primary_key=True)
 
 
@@ -33,7 +33,7 @@ def _owner(name: str) -> sa.Column[int]:
 experiments = sa.Table(
     "experiments",
     metadata,
-    sa.Column("number", _Number, primary_key=True),
+    sa.Column("number", Number, primary_key=True),
     sa.Column("workspace", sa.BigInteger, nullable=False),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("is_default", sa.Boolean, nullable=False, default=False),
@@ -52,13 +52,13 @@ experiments = sa.Table(
     sqlite_autoincrement=True,
 )
 
-experiment_tags = _text_table("experiment_tags", _owner("experiment"))
+experiment_tags = text_table("experiment_tags", owner("experiment"))
 
 #: `key` is the run id in lower case. `job` says that a job of that name is in `resources`.
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("number", _Number, primary_key=True),
+    sa.Column("number", Number, primary_key=True),
     sa.Column("workspace", sa.BigInteger, nullable=False),
     sa.Column("key", sa.String, nullable=False),
     sa.Column("run_id", sa.String, nullable=False),
@@ -82,14 +82,14 @@ runs = sa.Table(
     ),
 )
 
-run_tags = _text_table("run_tags", _owner("run"))
-run_params = _text_table("run_params", _owner("run"))
+run_tags = text_table("run_tags", owner("run"))
+run_params = text_table("run_params", owner("run"))
 
 #: Every point, once: sending a batch again changes nothing. NaN is `is_nan` with value 0, as SQLite has no NaN.
 metric_points = sa.Table(
     "metric_points",
     metadata,
-    _owner("run"),
+    owner("run"),
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("step", sa.BigInteger, primary_key=True),
     sa.Column("timestamp", sa.BigInteger, primary_key=True),
@@ -102,7 +102,7 @@ metric_points = sa.Table(
 latest_metrics = sa.Table(
     "latest_metrics",
     metadata,
-    _owner("run"),
+    owner("run"),
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("step", sa.BigInteger, nullable=False),
     sa.Column("timestamp", sa.BigInteger, nullable=False),
@@ -116,7 +116,7 @@ latest_metrics = sa.Table(
 datasets = sa.Table(
     "datasets",
     metadata,
-    sa.Column("number", _Number, primary_key=True),
+    sa.Column("number", Number, primary_key=True),
     sa.Column("experiment", sa.BigInteger, nullable=False),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("digest", sa.String, nullable=False),
@@ -130,7 +130,7 @@ datasets = sa.Table(
 run_datasets = sa.Table(
     "run_datasets",
     metadata,
-    _owner("run"),
+    owner("run"),
     sa.Column("dataset", sa.BigInteger, primary_key=True),
     sa.Column("tags", sa.LargeBinary, nullable=False),  # JSON object
 )
@@ -139,7 +139,7 @@ run_datasets = sa.Table(
 run_models = sa.Table(
     "run_models",
     metadata,
-    _owner("run"),
+    owner("run"),
     sa.Column("direction", sa.String, primary_key=True),
     sa.Column("model_id", sa.String, primary_key=True),
     sa.Column("step", sa.BigInteger, nullable=False),
@@ -148,7 +148,7 @@ run_models = sa.Table(
 logged_models = sa.Table(
     "logged_models",
     metadata,
-    sa.Column("number", _Number, primary_key=True),
+    sa.Column("number", Number, primary_key=True),
     sa.Column("workspace", sa.BigInteger, nullable=False),
     sa.Column("model_id", sa.String, nullable=False),
     sa.Column("experiment", sa.BigInteger, nullable=False),
@@ -165,14 +165,14 @@ logged_models = sa.Table(
     sa.Index("logged_models_experiment", "experiment", "created_ms"),
 )
 
-logged_model_tags = _text_table("logged_model_tags", _owner("model"))
-logged_model_params = _text_table("logged_model_params", _owner("model"))
+logged_model_tags = text_table("logged_model_tags", owner("model"))
+logged_model_params = text_table("logged_model_params", owner("model"))
 
 #: Metrics logged to a run and said to be of a model, maybe on a dataset.
 logged_model_metrics = sa.Table(
     "logged_model_metrics",
     metadata,
-    _owner("model"),
+    owner("model"),
     sa.Column("run_id", sa.String, primary_key=True),
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("step", sa.BigInteger, primary_key=True),

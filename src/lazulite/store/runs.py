@@ -34,6 +34,7 @@ from lazulite.store.run_tables import (
 from lazulite.store.run_tables import (
     latest_metrics as latest_points,
 )
+from lazulite.store.trace_tables import assessments, spans, trace_metadata, trace_runs, trace_tags, traces
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
@@ -293,7 +294,7 @@ def delete(c: Connection, workspace_id: str, run_id: str) -> bool:
 
 
 def delete_workspace(c: Connection, workspace_id: str) -> None:
-    """Remove every experiment, run and logged model of a workspace."""
+    """Remove every experiment, run, logged model and trace of a workspace."""
     workspace = workspace_number(workspace_id)
     of_runs = sa.select(runs.c.number).where(runs.c.workspace == workspace)
     for table in (run_tags, run_params, metric_points, latest_points, run_datasets, run_models):
@@ -304,7 +305,10 @@ def delete_workspace(c: Connection, workspace_id: str) -> None:
     of_experiments = sa.select(experiments.c.number).where(experiments.c.workspace == workspace)
     for table in (experiment_tags, datasets):
         c.execute(table.delete().where(table.c.experiment.in_(of_experiments)))
-    for table in (runs, logged_models, experiments):
+    of_traces = sa.select(traces.c.number).where(traces.c.workspace == workspace)
+    for table in (trace_tags, trace_metadata, spans, assessments, trace_runs):
+        c.execute(table.delete().where(table.c.trace.in_(of_traces)))
+    for table in (runs, logged_models, traces, experiments):
         c.execute(table.delete().where(table.c.workspace == workspace))
 
 

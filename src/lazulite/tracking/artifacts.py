@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from lazulite.core.errors import ApiError
 from lazulite.store import logged_models
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, Entry, NoSuchArtifact, run_folder
-from lazulite.tracking import registry
+from lazulite.tracking import registry, traces
 from lazulite.tracking.call import Call
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import does_not_exist, invalid
@@ -141,6 +141,10 @@ def _place(c: Connection, call: Call, path: str, *, write: bool = False) -> Plac
             if write and model.run_id:
                 call.run_to_write(c, model.run_id, lifecycle=None)
             return Place(ARTIFACT_DATASTORE, _join(model.path, "/".join(rest)))
+        case [experiment_id, "traces", trace_id, "artifacts", *rest]:
+            if write:
+                traces.check_reach_of(c, call, trace_id)
+            return Place(ARTIFACT_DATASTORE, _join(traces.folder(experiment_id, trace_id), "/".join(rest)))
         case [_, run_id, "artifacts", *rest]:
             run = call.run_to_write(c, run_id, lifecycle=None) if write else call.run(c, run_id)
             return Place(ARTIFACT_DATASTORE, _join(run_folder(run.run_id), "/".join(rest)))

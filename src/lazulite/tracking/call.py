@@ -142,7 +142,7 @@ def raw(context: TrackingContext, surface: Surface, handler: Handler) -> Callabl
     return serve
 
 
-_REPEATED = frozenset({"experiment_ids", "run_ids", "order_by", "stages"})
+_REPEATED = frozenset({"experiment_ids", "run_ids", "order_by", "stages", "trace_ids"})
 
 
 async def _fields(request: Request) -> Fields:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from lazulite.tracking.errors import invalid
+from lazulite.tracking.errors import error, invalid
 from lazulite.tracking.grammar import Value
 
 Column = sa.ColumnElement[Any]
@@ -25,6 +26,8 @@ def compare(c: Connection, column: Column, operator: str, value: Value) -> sa.Co
         return column.op("GLOB")(_glob(str(value))) if c.dialect.name == "sqlite" else column.like(str(value))
     if operator == "ILIKE":
         return column.ilike(str(value))
+    if operator == "RLIKE":
+        return column.regexp_match(_pattern(str(value)))
     return column.op(operator, is_comparison=True)(sa.literal(value))
 
 
@@ -63,6 +66,20 @@ def _offset(token: str | None) -> int:
     if offset < 0:
         raise invalid("Invalid page token, its offset is negative")
     return offset
+
+
+def _pattern(text: str) -> str:
+    """A regular expression that is safe to run. Raises ApiError.
+
+    One that repeats a repeated group may run for hours, and nothing else would run meanwhile.
+    """
+    try:
+        re.compile(text)
+    except re.error as problem:
+        raise invalid(f"Invalid regular expression '{text}': {problem}") from None
+    if len(text) > 250 or re.search(r"\)[*+?{]", text):
+        raise error("NOT_IMPLEMENTED", "RLIKE takes expressions of at most 250 characters that repeat no group.")
+    return text
 
 
 def _glob(pattern: str) -> str:

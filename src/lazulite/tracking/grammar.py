@@ -15,13 +15,23 @@ Value = str | float | tuple[str, ...] | None
 
 NUMERIC = frozenset({">", ">=", "!=", "=", "<", "<="})
 STRING = frozenset({"=", "!=", "LIKE", "ILIKE"})
+_ORDERING = frozenset({">", ">=", "<", "<="})
 TEXT = STRING | {"IS NULL", "IS NOT NULL"}
 LISTED = STRING | {"IN", "NOT IN"}
 
 
+_KINDS: dict[str, str] = {
+    **dict.fromkeys(("metric", "metrics"), "metric"),
+    **dict.fromkeys(("parameter", "parameters", "param", "params"), "parameter"),
+    **dict.fromkeys(("tag", "tags"), "tag"),
+    **dict.fromkeys(("attribute", "attributes", "attr", "run"), "attribute"),
+    **dict.fromkeys(("dataset", "datasets"), "dataset"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`kind` is metric, parameter, tag, attribute or dataset; `value` a tuple for IN, None for IS NULL."""
+    """`kind` is metric, parameter, tag, attribute, dataset or of traces; `value` a tuple for IN, None for IS NULL."""
 
     kind: str
     key: str
@@ -46,6 +56,8 @@ class Grammar:
     aliases: dict[str, str] = field(default_factory=dict)
     orderable: frozenset[str] | None = None  # None: every attribute
     ordered_kinds: bool = False  # whether metrics, parameters and tags may be ordered by
+    entities: dict[str, str] = field(default_factory=lambda: _KINDS)  # what kinds are called in the text
+    operators: dict[str, frozenset[str]] = field(default_factory=dict)  # by kind, where they differ
 
     def parse(self, text: str | None) -> list[Comparison]:
         """The comparisons that `and` joins. Raises ApiError INVALID_PARAMETER_VALUE."""
@@ -71,6 +83,8 @@ class Grammar:
             return Comparison(kind, key, operator, tokens.list_of_strings())
         if kind == "metric" or (kind == "attribute" and key in self.numbers):
             return Comparison(kind, key, operator, tokens.number(kind, key))
+        if operator in _ORDERING:
+            return Comparison(kind, key, operator, tokens.number(kind, key))
         return Comparison(kind, key, operator, tokens.string(kind))
 
     def _order(self, clause: str) -> Order:
@@ -90,7 +104,7 @@ class Grammar:
             kind, key = "attribute", _unquoted(match["entity"])
         else:
             key = _unquoted(quoted)
-            kind = _KINDS.get(entity, "")
+            kind = self.entities.get(entity, "")
         known = self.kinds | {"attribute"}
         if kind not in known:
             raise invalid(f"Invalid entity type '{entity}'. Valid values are {sorted(known)}")
@@ -110,6 +124,8 @@ class Grammar:
     def _check_operator(self, kind: str, key: str, operator: str) -> None:
         if kind == "metric" or (kind == "attribute" and key in self.numbers):
             valid = NUMERIC
+        elif kind in self.operators:
+            valid = self.operators[kind]
         elif kind in ("parameter", "tag"):
             valid = TEXT
         else:
@@ -191,18 +207,11 @@ def _unquoted(text: str) -> str:
     return text
 
 
-_KINDS = {
-    **dict.fromkeys(("metric", "metrics"), "metric"),
-    **dict.fromkeys(("parameter", "parameters", "param", "params"), "parameter"),
-    **dict.fromkeys(("tag", "tags"), "tag"),
-    **dict.fromkeys(("attribute", "attributes", "attr", "run"), "attribute"),
-    **dict.fromkeys(("dataset", "datasets"), "dataset"),
-}
 _QUOTED = r"`[^`]*`|\"[^\"]*\""
 _IDENTIFIER = re.compile(
     rf"(?P<entity>`[^`]*`|\"[^\"]*\"|[A-Za-z_]\w*(?: [Nn]ame)?)(?:\.(?P<key>{_QUOTED}|'[^']*'|\w[\w.\-/:]*))?"
 )
-_OPERATOR = re.compile(r">=|<=|!=|=|<|>|(?:NOT\s+)?I?LIKE\b|(?:NOT\s+)?IN\b|IS\s+(?:NOT\s+)?NULL\b", re.IGNORECASE)
+_OPERATOR = re.compile(r">=|<=|!=|=|<|>|(?:NOT\s+)?[IR]?LIKE\b|(?:NOT\s+)?IN\b|IS\s+(?:NOT\s+)?NULL\b", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])")
 _STRING = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 _LIST = re.compile(r"\(\s*(?:'(?:[^']|'')*'|\"[^\"]*\")(?:\s*,\s*(?:'(?:[^']|'')*'|\"[^\"]*\"))*\s*,?\s*\)")

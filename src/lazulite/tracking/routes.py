@@ -9,6 +9,7 @@ from lazulite.core.errors import ApiError
 from lazulite.core.web import AUTHENTICATED, WORKSPACE, Route
 from lazulite.tracking import (
     artifacts,
+    assessments,
     experiments,
     logged_models,
     logging,
@@ -17,6 +18,8 @@ from lazulite.tracking import (
     registered_models,
     run_search,
     runs,
+    trace_ingest,
+    traces,
 )
 from lazulite.tracking.call import Call, Handler, Surface, TrackingContext, endpoint, raw
 from lazulite.tracking.documents import Json
@@ -35,7 +38,7 @@ SURFACES = (
     Surface("/mlflow/v1.0", plugin=True),
 )
 #: The version of MLflow's server whose API this is: what clients choose their calls by.
-API_LEVEL = "3.0.0"
+API_LEVEL = "3.17.0"
 _BODY_LIMIT = 16 * 1024 * 1024
 _UPLOAD_LIMIT = 1 << 46
 
@@ -135,11 +138,39 @@ TABLE: tuple[_Entry, ...] = (
     ("POST", "model-versions/set-tag", MODEL_WRITE, model_versions.set_tag),
     ("DELETE", "model-versions/delete-tag", MODEL_WRITE, model_versions.delete_tag),
 )
+#: Below `api/2.0/mlflow/` and `api/3.0/mlflow/` alike.
+TRACES: tuple[_Entry, ...] = (
+    ("GET", "traces/get", RUN_READ, traces.get),
+    ("GET", "traces/batchGet", RUN_READ, traces.get_many),
+    ("POST", "traces/batchGetInfos", RUN_READ, traces.get_infos),
+    ("POST", "traces/search", RUN_READ, traces.search),
+    ("POST", "traces/calculate-filter-correlation", RUN_READ, traces.correlate),
+    ("POST", "traces/delete-traces", RUN_WRITE, traces.delete),
+    ("POST", "traces/link-to-run", RUN_WRITE, traces.link_to_run),
+    ("POST", "traces/link-prompts", RUN_WRITE, traces.link_prompts),
+    ("GET", "traces/{trace_id}/info", RUN_READ, traces.get_old),
+    ("PATCH", "traces/{trace_id}/tags", RUN_WRITE, traces.set_tag),
+    ("DELETE", "traces/{trace_id}/tags", RUN_WRITE, traces.delete_tag),
+    ("POST", "traces/{trace_id}/assessments", RUN_WRITE, assessments.create),
+    ("GET", "traces/{trace_id}/assessments/{assessment_id}", RUN_READ, assessments.get),
+    ("PATCH", "traces/{trace_id}/assessments/{assessment_id}", RUN_WRITE, assessments.update),
+    ("DELETE", "traces/{trace_id}/assessments/{assessment_id}", RUN_WRITE, assessments.delete),
+)
+#: Where the two differ.
+OLD_TRACES: tuple[_Entry, ...] = (
+    ("POST", "traces", RUN_WRITE, traces.start_old),
+    ("GET", "traces", RUN_READ, traces.search_old),
+    ("PATCH", "traces/{trace_id}", RUN_WRITE, traces.end_old),
+)
+NEW_TRACES: tuple[_Entry, ...] = (
+    ("POST", "traces", RUN_WRITE, traces.start),
+    ("GET", "traces/{trace_id}", RUN_READ, traces.get_info),
+)
 #: What the newest clients know and this version does not do: the first words below `mlflow/`.
 NOT_BUILT = (
     "artifacts/presigned-upload-url", "artifacts/presigned-download-url", "datasets", "gateway",
-    "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues", "scorers", "traces",
-    "unified-traces", "webhooks", "workspaces",
+    "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues", "scorers",
+    "traces/metrics", "unified-traces", "webhooks", "workspaces",
 )  # fmt: skip
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -155,7 +186,7 @@ def _of_surface(context: TrackingContext, surface: Surface) -> list[Route]:
         ("GET", "version", AUTHENTICATED, version),
         ("GET", "health", AUTHENTICATED, health),
         ("GET", "get-artifact", RUN_READ, artifacts.get_artifact),
-        ("POST", "v1/traces", RUN_WRITE, not_built),
+        ("POST", "v1/traces", RUN_WRITE, trace_ingest.export),
         *((method, "{rest:path}", AUTHENTICATED, unknown) for method in _METHODS),
     )
     found = [_route(method, root, path, permission, raw(context, surface, h)) for method, path, permission, h in plain]
@@ -168,6 +199,10 @@ def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route
     service, nothing = f"{root}/2.0/mlflow", raw(context, surface, not_built)
     found = [_route(method, service, path, may, endpoint(context, surface, h)) for method, path, may, h in TABLE]
     newer = f"{root}/3.0/mlflow"
+    for level, more in ((service, OLD_TRACES), (newer, NEW_TRACES)):
+        entries = (*TRACES, *more)
+        found += [_route(method, level, path, may, endpoint(context, surface, h)) for method, path, may, h in entries]
+    found.append(_route("GET", service, "get-trace-artifact", RUN_READ, raw(context, surface, traces.get_artifact)))
     found.append(_route("GET", newer, "server-info", AUTHENTICATED, raw(context, surface, server_info)))
     found += [
         _route(method, level, f"{path}{tail}", RUN_READ, nothing)

@@ -156,3 +156,31 @@ def test_no_token_no_answer(server: RunningServer) -> None:
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode != 0
     assert "UNAUTHENTICATED" in ended.stderr or "401" in ended.stderr
+
+
+def test_traces_with_spans_and_assessments(mlflow: Any) -> None:
+    experiment = mlflow.set_experiment("traced").experiment_id
+
+    @mlflow.trace(span_type="CHAIN")
+    def answer(question: str) -> dict[str, int]:
+        with mlflow.start_span("think", attributes={"model": "small", "depth": 3}) as span:
+            span.set_inputs({"question": question})
+        return {"letters": len(question)}
+
+    with mlflow.start_run(experiment_id=experiment) as run:
+        answer("why?")
+    mlflow.flush_trace_async_logging()
+    (trace,) = mlflow.search_traces(locations=[experiment], return_type="list")
+    assert [span.name for span in trace.data.spans] == ["answer", "think"]
+    assert trace.data.spans[1].attributes["depth"] == 3
+    assert trace.data.spans[0].outputs == {"letters": 4}
+    assert trace.info.state == "OK"
+    feedback = mlflow.log_feedback(trace_id=trace.info.trace_id, name="right", value=0.5)
+    mlflow.log_expectation(trace_id=trace.info.trace_id, name="wanted", value={"letters": 4})
+    mlflow.set_trace_tag(trace.info.trace_id, "kind", "test")
+    for text in ("feedback.right > 0.4", "span.name = 'think'", "tags.kind = 'test'", f"run_id = '{run.info.run_id}'"):
+        assert len(mlflow.search_traces(locations=[experiment], filter_string=text, return_type="list")) == 1, text
+    seen = mlflow.get_trace(trace.info.trace_id)
+    assert {one.name: one.value for one in seen.info.assessments} == {"right": 0.5, "wanted": {"letters": 4}}
+    mlflow.delete_assessment(trace_id=trace.info.trace_id, assessment_id=feedback.assessment_id)
+    assert mlflow.MlflowClient().delete_traces(experiment, trace_ids=[trace.info.trace_id]) == 1
