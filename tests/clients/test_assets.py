@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, load_component
-from azure.ai.ml.entities import BuildContext, Data, Environment, Model
+from azure.ai.ml.entities import BuildContext, CommandComponent, Data, Environment, Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from tests.clients.test_bad_input import Bad, send
 from tests.server_fixture import WORKSPACE_ID, RunningServer
@@ -175,3 +176,50 @@ def test_etag_guards_a_write(server: RunningServer) -> None:
     assert send(server, Bad("", "PUT", path, body, headers={"If-None-Match": "*"}))[0] == 412
     assert send(server, Bad("", "PUT", path, body, headers={"If-Match": '"0x0"'}))[0] == 412
     assert send(server, Bad("", "PUT", path, body, headers={"If-Match": "*"}))[0] == 200
+
+
+def test_models_get_archive_restore(ml_client: MLClient, folder: Path) -> None:
+    wanted = Model(name="shelved", version="3", path=str(folder), description="on a shelf")
+    ml_client.models.create_or_update(wanted)
+    assert ml_client.models.get("shelved", version="3").description == "on a shelf"
+    assert ml_client.models.get("shelved", label="latest").version == "3"
+    ml_client.models.archive("shelved")
+    assert "shelved" not in {m.name for m in ml_client.models.list()}
+    ml_client.models.restore("shelved")
+    assert "shelved" in {m.name for m in ml_client.models.list()}
+
+
+def test_evaluators_are_models(ml_client: MLClient, folder: Path, tmp_path: Path) -> None:
+    marks = {"is-promptflow": "true", "is-evaluator": "true"}
+    wanted = Model(name="judge", version="1", path=str(folder), type="custom_model", properties=marks)
+    made = ml_client.evaluators.create_or_update(wanted)
+    assert ml_client.evaluators.get("judge", version=made.version).properties["is-evaluator"] == "true"
+    assert [e.version for e in ml_client.evaluators.list("judge")] == [made.version]
+    ml_client.evaluators.download("judge", version=made.version, download_path=str(tmp_path / "down"))
+    assert next((tmp_path / "down").rglob("a.csv")).read_text() == "x,y\n1,2\n"
+
+
+def test_component_validated_and_prepared_for_signing(ml_client: MLClient, folder: Path) -> None:
+    step = _reader(folder)
+    assert ml_client.components.validate(step).passed
+    step.command = "cat ${{inputs.nothing}}"
+    assert not ml_client.components.validate(step).passed
+    ml_client.components.prepare_for_sign(step)
+    catalog = json.loads((folder / "catalog.json").read_text())
+    assert "a.csv" in catalog["CatalogItems"]
+
+
+def test_component_downloaded(ml_client: MLClient, folder: Path, tmp_path: Path) -> None:
+    ml_client.environments.create_or_update(Environment(name="plain", version="1", image="library/python:3.11"))
+    ml_client.components.create_or_update(_reader(folder))
+    ml_client.components.download("reader", tmp_path / "down", version="1")
+    assert (tmp_path / "down" / "code" / "a.csv").read_text() == "x,y\n1,2\n"
+    specification = (tmp_path / "down" / "component_spec.yaml").read_text()
+    assert "cat a.csv" in specification
+    assert "library/python:3.11" in specification
+
+
+def _reader(folder: Path) -> CommandComponent:
+    return CommandComponent(
+        name="reader", version="1", command="cat a.csv", code=str(folder), environment="azureml:plain:1"
+    )

@@ -331,3 +331,30 @@ def test_user_identity_and_services_are_kept_and_said(
     assert {"Studio", "Tracking", "lab"} <= set(job.services)
     ml_client.jobs.stream(job.name)
     assert "interactive services are not built" in capsys.readouterr().out
+
+
+def test_update_of_a_jobs_words(ml_client: MLClient, run: Run) -> None:
+    job = run("echo hi", tags={"a": "1"})
+    changed = ml_client.jobs.update(job.name, display_name="renamed", tags={"b": "2"}, properties={"c": "3"})
+    assert (changed.display_name, changed.tags, changed.properties["c"]) == ("renamed", {"a": "1", "b": "2"}, "3")
+
+
+def test_jobs_are_listed_by_properties(ml_client: MLClient, run: Run) -> None:
+    marks = {"azureml.FeatureSetName": "f", "azureml.FeatureSetVersion": "1"}
+    marked = run("echo hi", properties=marks)
+    run("echo hi", properties={**marks, "azureml.FeatureSetVersion": "2"})
+    assert [job.name for job in ml_client.feature_sets.list_materialization_operations("f", "1")] == [marked.name]
+
+
+def test_validation_before_submission(ml_client: MLClient) -> None:
+    right = command(command="echo hi", environment="bare:1", compute="cpu-cluster")
+    assert ml_client.jobs.validate(right).passed
+    wrong = ml_client.jobs.validate(command(command="echo hi", compute="cpu-cluster"))
+    assert (wrong.passed, list(wrong.error_messages)) == (False, ["component.environment"])
+
+
+def test_delete_of_a_finished_job(ml_client: MLClient, run: Run) -> None:
+    job = run("echo hi")
+    ml_client.jobs.begin_delete(job.name).result()
+    with pytest.raises(ResourceNotFoundError):
+        ml_client.jobs.get(job.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from azure.ai.ml import MLClient
-from azure.ai.ml.entities import Workspace
+from azure.ai.ml.entities import FeatureStore, Hub, Workspace
 from azure.core.exceptions import ResourceNotFoundError
 from tests.server_fixture import SUBSCRIPTION
 
@@ -56,3 +56,24 @@ def test_resource_group_that_does_not_exist_is_made(ml_client: MLClient, server:
     made = other.workspaces.begin_create(Workspace(name="ws-other", location="eastus")).result()
     assert made.resource_group == "rg-other"
     assert [w.name for w in other.workspaces.list()] == ["ws-other"]
+
+
+def test_listing_by_kind(ml_client: MLClient) -> None:
+    ml_client.workspaces.begin_create(Hub(name="hub-listed", location="local")).result()
+    for scope in ("resource_group", "subscription"):
+        names = {w.name for w in ml_client.workspaces.list(scope=scope, filtered_kinds=["hub", "project"])}
+        assert names == {"hub-listed"}
+    assert "hub-listed" not in {w.name for w in ml_client.workspaces.list(filtered_kinds="default")}
+
+
+def test_feature_stores_are_workspaces(ml_client: MLClient) -> None:
+    wanted = FeatureStore(name="fs-one", location="local", description="first")
+    made = ml_client.feature_stores.begin_create(wanted, grant_materialization_permissions=False).result()
+    assert (made.name, made.description) == ("fs-one", "first")
+    assert [store.name for store in ml_client.feature_stores.list()] == ["fs-one"]
+    changed = FeatureStore(name="fs-one", description="second")
+    ml_client.feature_stores.begin_update(changed, grant_materialization_permissions=False).result()
+    assert ml_client.feature_stores.get("fs-one").description == "second"
+    ml_client.feature_stores.begin_delete("fs-one", delete_dependent_resources=True).result()
+    with pytest.raises(ResourceNotFoundError):
+        ml_client.feature_stores.get("fs-one")

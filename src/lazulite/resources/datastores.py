@@ -70,7 +70,12 @@ def list_secrets(call: Call) -> Answer:
         return Answer(200, stored)
     hours = _hours(call.body.get("expireAfterHours", 1))
     key = account_key(call, account)
-    token = sas.container_sas(account, key, container, "racwdl", utc_now() + dt.timedelta(hours=hours))
+    expires = utc_now() + dt.timedelta(hours=hours)
+    if call.resource.name == "workspaceblobstore" and call.principal.kind != "Job":
+        # The SDK downloads code, which lies in containers of its own, with this datastore's secret.
+        token = sas.account_sas(account, key, "b", "co", "racwdl", expires)
+    else:
+        token = sas.container_sas(account, key, container, "racwdl", expires)
     return Answer(200, {"secretsType": "Sas", "sasToken": token})
 
 
