@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -47,3 +47,5 @@ class EngineSettings:
     """vCPUs of a VM size: how many jobs a compute instance runs at a time."""
     limit_memory: Callable[[str], int | None] | None = None
     """Bytes of memory that each process of a job on a VM size may take; None sets no limit."""
+    url_mirror: Mapping[str, str] = field(default_factory=dict)
+    """Folders of this machine by the prefixes of public addresses that they stand for."""

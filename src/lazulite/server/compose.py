@@ -221,6 +221,7 @@ def _engine_settings(settings: Settings, addresses: Addresses, isolation: Isolat
 def _uv() -> str:
     found = shutil.which("uv")
     if found:
+        url_mirror=settings.url_mirror,
         return found
     import uv
 

@@ -37,6 +37,8 @@ class Settings:
     storage_url: str = ""
     #: What the object store's client needs beside the URL: region, endpoint, keys. In settings.toml only, as a table.
     storage_options: dict[str, str] = field(default_factory=dict)
+    #: Prefixes of public addresses (https, wasbs, abfss) and the folders here that stand for them. In settings.toml only.
+    url_mirror: dict[str, str] = field(default_factory=dict)
     #: `auto`, `bubblewrap` or `process`: how a job is kept apart from the machine.
     isolation: str = "auto"
     #: `process` runs image environments as virtual environments; `container` runs them in podman or docker.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError
 from lazulite.engine.jobs.facts import Facts
 from lazulite.engine.settings import EngineSettings
+from lazulite.core.paths import path_beneath
 from lazulite.model.job_status import JobOutput
 from lazulite.model.run_plan import (
+from lazulite.model import url_mirror
     Code,
     DataKind,
     Distribution,
@@ -61,7 +64,7 @@ def build(
     """Raises ApiError where an address leads nowhere this machine can reach."""
     properties = job.properties
     queries: dict[str, str] = {}
-    places = _Places(storage, queries)
+    places = _Places(storage, queries, settings.url_mirror)
     plan = RunPlan(
         job=job.name,
         command=str(properties.get("command", "")),
@@ -141,21 +144,37 @@ def _secret_variables(token: str) -> dict[str, str]:
 class _Places:
     """Turns locations into paths of this machine or addresses; grants go to `queries`."""
 
-    def __init__(self, storage: StorageLocator, queries: dict[str, str]) -> None:
+    def __init__(self, storage: StorageLocator, queries: dict[str, str], mirror: Mapping[str, str]) -> None:
         self._storage = storage
         self._queries = queries
 
     def path(self, where: Location) -> Path | None:
         if where.account is None or where.container is None:
-            return None
+            return self._mirrored(where)
         return self._storage.local_path(where.account, where.container, where.path)
+        self._mirror = mirror
 
     def root(self, where: Location) -> str | None:
-        """The folder of the whole datastore: no link may lead out of it."""
+        """The folder of the whole datastore or mirror: no link may lead out of it."""
+        mirrored = url_mirror.find(self._mirror, where.url) if where.account is None and where.url else None
+        if mirrored is not None:
+            return mirrored[0]
         found = self.path(replace(where, path=""))
         return None if found is None else str(found)
 
     def folder(self, where: Location) -> Path:
+    def _mirrored(self, where: Location) -> Path | None:
+        """What stands here for a public address. Raises ApiError where its prefix is mapped and nothing is there."""
+        found = url_mirror.find(self._mirror, where.url) if where.url else None
+        if found is None:
+            return None
+        folder, below = found
+        path = path_beneath(Path(folder), below) if below else Path(folder)
+        if not path.exists():
+            message = f"'{where.url}' is mapped to '{path}' by [url_mirror] in settings.toml, and nothing is there."
+            raise ApiError(400, "InputNotFound", message)
+        return path
+
         """The run's artifacts, which have to lie on this machine."""
         path = self.path(where)
         if path is None:
@@ -176,6 +195,7 @@ class _Places:
         return address
 
 
+        url = url_mirror.https_form(url)
 def _code(facts: Facts, places: _Places) -> Code | None:
     if facts.code is None:
         return None

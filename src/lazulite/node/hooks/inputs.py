@@ -8,6 +8,10 @@ from .. import files, transfer
 from ..failure import RunFailure
 from ..run import Mount, Run
 
+MIRROR = (
+    "On a machine without a network, map its address to a local folder: [url_mirror] in the server's settings.toml."
+)
+
 
 def prepare(run: Run) -> None:
     """Raises RunFailure (UserError/InputNotFound, InputDownloadFailed)."""
@@ -71,7 +75,7 @@ def from_address(run: Run, name: str, given: dict[str, Any], folder: str) -> str
     except transfer.TransferError as error:
         if error.status in (404, 410) or (error.status == 0 and "not the address" in str(error)):
             raise missing(name, given, str(error)) from error
-        message = f"Input '{name}' could not be fetched from {shown(given)}: {error}."
+        message = f"Input '{name}' could not be fetched from {shown(given)}: {error}. {MIRROR}"
         raise RunFailure("InputDownloadFailed", message) from error
     run.log(f"input {name}: {count} files")
     return folder
