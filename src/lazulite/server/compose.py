@@ -214,6 +214,7 @@ def _engine_settings(settings: Settings, addresses: Addresses, isolation: Isolat
         isolation=isolation.kind,
         hide=(str(settings.home),),
         node_boot_seconds=settings.node_boot_seconds,
+        url_mirror=settings.url_mirror,
         cores_of=lambda name: found.vcpus if (found := vm_sizes.find(name)) else 4,
     )
 
@@ -221,7 +222,6 @@ def _engine_settings(settings: Settings, addresses: Addresses, isolation: Isolat
 def _uv() -> str:
     found = shutil.which("uv")
     if found:
-        url_mirror=settings.url_mirror,
         return found
     import uv
 

@@ -10,12 +10,12 @@ from typing import Any
 from lazulite.core import arm_id
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError
+from lazulite.core.paths import path_beneath
 from lazulite.engine.jobs.facts import Facts
 from lazulite.engine.settings import EngineSettings
-from lazulite.core.paths import path_beneath
+from lazulite.model import url_mirror
 from lazulite.model.job_status import JobOutput
 from lazulite.model.run_plan import (
-from lazulite.model import url_mirror
     Code,
     DataKind,
     Distribution,
@@ -146,23 +146,14 @@ class _Places:
 
     def __init__(self, storage: StorageLocator, queries: dict[str, str], mirror: Mapping[str, str]) -> None:
         self._storage = storage
+        self._mirror = mirror
         self._queries = queries
 
     def path(self, where: Location) -> Path | None:
         if where.account is None or where.container is None:
             return self._mirrored(where)
         return self._storage.local_path(where.account, where.container, where.path)
-        self._mirror = mirror
 
-    def root(self, where: Location) -> str | None:
-        """The folder of the whole datastore or mirror: no link may lead out of it."""
-        mirrored = url_mirror.find(self._mirror, where.url) if where.account is None and where.url else None
-        if mirrored is not None:
-            return mirrored[0]
-        found = self.path(replace(where, path=""))
-        return None if found is None else str(found)
-
-    def folder(self, where: Location) -> Path:
     def _mirrored(self, where: Location) -> Path | None:
         """What stands here for a public address. Raises ApiError where its prefix is mapped and nothing is there."""
         found = url_mirror.find(self._mirror, where.url) if where.url else None
@@ -175,6 +166,15 @@ class _Places:
             raise ApiError(400, "InputNotFound", message)
         return path
 
+    def root(self, where: Location) -> str | None:
+        """The folder of the whole datastore or mirror: no link may lead out of it."""
+        mirrored = url_mirror.find(self._mirror, where.url) if where.account is None and where.url else None
+        if mirrored is not None:
+            return mirrored[0]
+        found = self.path(replace(where, path=""))
+        return None if found is None else str(found)
+
+    def folder(self, where: Location) -> Path:
         """The run's artifacts, which have to lie on this machine."""
         path = self.path(where)
         if path is None:
@@ -189,13 +189,13 @@ class _Places:
             url = self._storage.sas_url(where.account, where.container, where.path, permissions, _SAS_HOURS)
         if url is None:
             return None
+        url = url_mirror.https_form(url)
         address, _, query = url.partition("?")
         if query:
             self._queries[name] = query
         return address
 
 
-        url = url_mirror.https_form(url)
 def _code(facts: Facts, places: _Places) -> Code | None:
     if facts.code is None:
         return None
