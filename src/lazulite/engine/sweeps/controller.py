@@ -104,7 +104,12 @@ class SweepController:
     async def _do(
         self, job: Resource, known: Memory, look: Look, decision: Decision, following: JobStatus
     ) -> float | None:
-        draws = await asyncio.to_thread(_draw, known, decision.start) if decision.start else []
+        try:
+            draws = await asyncio.to_thread(_draw, known, decision.start) if decision.start else []
+        except Exception as error:  # it would fail again: an extreme distribution, a library that is not there
+            message = f"No trial could be drawn from the search space: {type(error).__name__}: {error}"
+            await self._refuse(job, look, "SamplingFailed", message)
+            return None
         events = self._events(job, known, look, draws, decision)
         if decision.ending is not None:
             # Before the end is stored: afterwards nobody looks at this sweep again.
@@ -138,15 +143,16 @@ class SweepController:
         try:
             await self._database.write(write)
         except (resources.AlreadyExists, runs.RunExists) as error:
-            await self._refuse(job, look, f"A trial cannot have its name: there is a job or run '{error}' already.")
+            message = f"A trial cannot have its name: there is a job or run '{error}' already."
+            await self._refuse(job, look, "TrialNameTaken", message)
         else:
             known.stored(events)
 
-    async def _refuse(self, job: Resource, look: Look, message: str) -> None:
+    async def _refuse(self, job: Resource, look: Look, code: str, message: str) -> None:
         def write(c: Connection) -> None:
             for number in look.active:
                 trials.stop(c, job, number, message)
-            save(c, job, failed(job_status.read(job.status), "TrialNameTaken", message, iso(self._clock())))
+            save(c, job, failed(job_status.read(job.status), code, message, iso(self._clock())))
 
         await self._database.write(write)
 

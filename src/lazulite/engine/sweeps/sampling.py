@@ -79,7 +79,9 @@ class _Sobol(_Stateless):
         from scipy.stats import qmc
 
         engine = qmc.Sobol(len(self._dimensions), scramble=True, rng=self._settings.seed)
-        drawn = dict(zip(self._dimensions, engine.fast_forward(number).random(1)[0].tolist(), strict=True))
+        if number > 0:  # SciPy cannot go forward by nothing
+            engine.fast_forward(number)
+        drawn = dict(zip(self._dimensions, engine.random(1)[0].tolist(), strict=True))
 
         def pick(dimension: Dimension) -> int | float:
             at = float(drawn[dimension.name])

@@ -19,9 +19,7 @@ from lazulite.store import resources, run_data, runs
 from lazulite.store.resources import Json, Resource
 from lazulite.store.tables import resources as table
 
-_STATES = sa.select(table.c.name, table.c.state).where(
-    table.c.parent == sa.bindparam("parent"), table.c.type == JOBS
-)
+_STATES = sa.select(table.c.name, table.c.state).where(table.c.parent == sa.bindparam("parent"), table.c.type == JOBS)
 
 
 def name_of(sweep: str, number: int) -> str:
