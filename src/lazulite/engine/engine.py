@@ -42,7 +42,7 @@ class Engine:
         self._warming: asyncio.Task[None] | None = None
         self._backends = list(backends)
         by_name = {backend.name: backend for backend in backends}
-        self._environments = environments or Environments(storage)
+        self._environments = environments or Environments(storage, in_containers=settings.container is not None)
         jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
         computes = ComputeController(database, settings, clock)
         sweeps = SweepController(database, settings, storage, clock)

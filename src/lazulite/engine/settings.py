@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from lazulite.model.run_plan import ContainerEngine
+
 
 class Tokens(Protocol):
     """Whoever issues tokens."""
@@ -37,6 +39,8 @@ class EngineSettings:
     isolation: str = "process"
     """`bubblewrap` or `process`, as the probe found."""
     bwrap: str = "bwrap"
+    container: ContainerEngine | None = None
+    """What runs image environments as containers; None runs them as processes."""
     hide: tuple[str, ...] = ()
     """Folders that no job may see; the home is always one of them."""
     node_boot_seconds: float = 0.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lazulite.environments import catalogue, conda, dockerfile, images, rules
+from lazulite.environments import catalogue, conda, containers, dockerfile, images, rules
 from lazulite.environments.interpreters import Interpreter, choose
 from lazulite.environments.spec import EnvironmentSpec, Packages, Unresolvable
 from lazulite.model.run_plan import CopyStep, EnvironmentPlan
@@ -19,8 +19,16 @@ FORMAT = 1
 """Raised when the same plan would be built differently: old builds are then left alone."""
 
 
-def resolve(spec: EnvironmentSpec, *, interpreters: Sequence[Interpreter]) -> EnvironmentPlan:
-    """The plan for `spec` with the interpreters there are. Raises Unresolvable naming what to change."""
+def resolve(
+    spec: EnvironmentSpec, *, interpreters: Sequence[Interpreter], in_containers: bool = False
+) -> EnvironmentPlan:
+    """The plan for `spec` with the interpreters there are. Raises Unresolvable naming what to change.
+
+    With `in_containers` what is an image and no more is planned as one.
+    """
+    if in_containers and (container := containers.plan(spec)) is not None:
+        return container
+    against = containers.reason_against(spec) if in_containers else None
     packages, copies = gather(spec)
     packages = rules.apply(packages)
     interpreter, note = choose(packages.python, interpreters)
@@ -37,7 +45,7 @@ def resolve(spec: EnvironmentSpec, *, interpreters: Sequence[Interpreter]) -> En
         context=context,
         copies=copies,
         variables=packages.variables,
-        notes=[*packages.notes, *([note] if note else [])],
+        notes=[*packages.notes, *(each for each in (note, against) if each)],
     )
     return msgspec.structs.replace(plan, key=content_key(plan))
 

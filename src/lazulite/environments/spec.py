@@ -16,6 +16,8 @@ class BuildContext(msgspec.Struct, kw_only=True, frozen=True):
     """The Dockerfile's text."""
     folder: str | None = None
     """The context's folder on this machine: what COPY and `pip install -r` read."""
+    path: str = "Dockerfile"
+    """Of the Dockerfile, below the folder."""
 
 
 class EnvironmentSpec(msgspec.Struct, kw_only=True, frozen=True):

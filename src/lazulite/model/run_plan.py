@@ -62,6 +62,33 @@ class EnvironmentPlan(msgspec.Struct, kw_only=True):
     variables: dict[str, str] = {}
     notes: list[str] = []
     """Every approximation, one sentence each, for the job's system log."""
+    image: ImagePlan | None = None
+    """The container image that is the environment; nothing else is built then, and `RunPlan.container` is set."""
+
+
+class ImagePlan(msgspec.Struct, kw_only=True):
+    """`name` is what to pull where it is missing; with a `context` it is the tag of what is built from that."""
+
+    name: str
+    context: str | None = None
+    dockerfile: str | None = None
+    """Path below the context."""
+
+
+class ContainerEngine(msgspec.Struct, kw_only=True):
+    """What runs containers on this machine, as the agent's `--probe-containers` found it."""
+
+    kind: str
+    """`podman` or `docker`."""
+    command: list[str]
+    """The program, and its options before the verb."""
+    run_options: list[str] = []
+    """Options without which `run` does not work here."""
+    log_driver: str = "none"
+    user: str = "0:0"
+    """`UID:GID` in the container that is the invoking user outside."""
+    detail: str = ""
+    """For people: name and version."""
 
 
 class CopyStep(msgspec.Struct, kw_only=True):
@@ -133,7 +160,7 @@ class Distribution(msgspec.Struct, kw_only=True):
 
 class Isolation(msgspec.Struct, kw_only=True):
     kind: str = "process"
-    """`bubblewrap` or `process`."""
+    """`bubblewrap` or `process`; `container` where the environment is an image."""
     bwrap: str = "bwrap"
     hide: list[str] = []
     """Folders the job must not see: the platform's home and whatever else holds others' data."""
@@ -174,6 +201,10 @@ class RunPlan(msgspec.Struct, kw_only=True):
     distribution: Distribution = msgspec.field(default_factory=Distribution)
     isolation: Isolation = msgspec.field(default_factory=Isolation)
     limits: Limits = msgspec.field(default_factory=Limits)
+    container: ContainerEngine | None = None
+    """Set when the environment is an image."""
+    shm_size: str | None = None
+    """Of a container's /dev/shm: `2g`."""
     ca_bundle: str | None = None
     """PEM file that the agent's own downloads and uploads trust."""
 

@@ -1,24 +1,27 @@
 """The life of one run, from its plan to its last status. Starting it twice never runs the job twice."""
 
+import contextlib
 import fcntl
 import os
 import signal
 from typing import Any
 
-from . import descendants, isolation, run, status
+from . import container, descendants, engines, isolation, run, status
 from .failure import Canceled, RunFailure
-from .hooks import code, environment, inputs, outputs, process, report, workdir
+from .hooks import code, environment, image, inputs, outputs, process, report, workdir
 from .run import Run
 
-PREPARE = (workdir.prepare, environment.prepare, code.prepare, inputs.prepare, outputs.prepare)
+PREPARE = (workdir.prepare, environment.prepare, image.prepare, code.prepare, inputs.prepare, outputs.prepare)
+
+PROBES = {"--probe": isolation.probe, "--probe-containers": engines.probe}
 
 
 def main(arguments: list[str]) -> int:
-    """`RUN_DIR [--foreground]` or `--probe`. 0 when an agent owns the run, this one or an earlier one."""
-    if arguments == ["--probe"]:
+    """`RUN_DIR [--foreground]`, or a probe of the machine. 0 when an agent owns the run, this one or an earlier one."""
+    if arguments[0] in PROBES:
         import json
 
-        print(json.dumps(isolation.probe()))
+        print(json.dumps(PROBES[arguments[0]]()))
         return 0
     folder = os.path.abspath(arguments[0])
     lock = os.open(os.path.join(folder, "agent.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,6 +60,8 @@ def settle_abandoned(folder: str) -> None:
     if known.get("phase") == "done":
         return
     descendants.end_groups(known.get("groups", []))
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        container.sweep(run.load(folder))
     message = "The agent beside the job ended before the job did (the machine restarted, or the agent was killed)."
     mine = status.Status(path)
     mine.document["times"] = known.get("times", {})

@@ -34,6 +34,8 @@ class Run:
     values: dict[str, str] = field(default_factory=dict)
     """What `inputs.x` and `outputs.x` stand for in the command."""
     shared_environment: str = ""
+    image: str = ""
+    """The id of the container image that is the environment."""
     cancel_requested: bool = False
     cancelable: bool = True
     periodic: list[Callable[[], None]] = field(default_factory=list)
@@ -63,6 +65,12 @@ class Run:
     @property
     def bubblewrap(self) -> bool:
         return bool(self.plan["isolation"]["kind"] == "bubblewrap")
+
+    @property
+    def container(self) -> dict[str, Any] | None:
+        """What runs containers, where the environment is an image."""
+        engine: dict[str, Any] | None = self.plan.get("container")
+        return engine
 
     def artifact(self, name: str) -> str:
         """The path of one artifact, its folder made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,16 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
+from lazulite.server import isolation as isolations
 from lazulite.server import pages
+from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
 from lazulite.server.artifacts import Artifacts
 from lazulite.server.home import Keys, prepare
-from lazulite.server.isolation import Isolation, probe
+from lazulite.server.isolation import Isolation
 from lazulite.server.router import Router
+from lazulite.server.runtime import Runtime
 from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings, SettingsError
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
@@ -58,6 +62,7 @@ class Platform:
     engine: Engine
     database: Database
     isolation: Isolation
+    runtime: Runtime
 
     async def start(self) -> None:
         await self.engine.start()
@@ -92,11 +97,11 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     context = ApiContext(database, services)
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
-    isolation = await probe(settings)
+    isolation, runtime = await asyncio.gather(isolations.probe(settings), runtimes.probe(settings))
     engine = Engine(
         database,
         [LocalBackend(settings.runs_root)],
-        _engine_settings(settings, addresses, isolation),
+        _engine_settings(settings, addresses, isolation, runtime),
         accounts,
         _JobTokens(issuer),
     )
@@ -107,10 +112,10 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         authority=addresses.https_url,
         tenant=keys.tenant,
     )
-    routes = _routes(context, issuer, directory, artifacts, authority, isolation, settings)
+    routes = _routes(context, issuer, directory, artifacts, authority, _health(isolation, runtime, settings))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts)
-    return Platform(application, engine, database, isolation)
+    return Platform(application, engine, database, isolation, runtime)
 
 
 def _routes(
@@ -119,8 +124,7 @@ def _routes(
     directory: Directory,
     artifacts: Artifacts,
     authority: str,
-    isolation: Isolation,
-    settings: Settings,
+    health: Route,
 ) -> list[Route]:
     dataplane = DataplaneContext(context.database, context.services, artifacts)
     return [
@@ -135,7 +139,7 @@ def _routes(
         *history_artifacts.routes(context.database, artifacts),
         *tracking.routes(TrackingContext(context.database, artifacts, authority)),
         *pages.routes(),
-        _health(isolation, settings),
+        health,
     ]
 
 
@@ -201,7 +205,9 @@ async def _ensure_containers(context: ApiContext) -> None:
         await context.services.storage.ensure(account, containers, shares)
 
 
-def _engine_settings(settings: Settings, addresses: Addresses, isolation: Isolation) -> EngineSettings:
+def _engine_settings(
+    settings: Settings, addresses: Addresses, isolation: Isolation, runtime: Runtime
+) -> EngineSettings:
     return EngineSettings(
         home=settings.home,
         environments_root=settings.environments_root,
@@ -212,6 +218,7 @@ def _engine_settings(settings: Settings, addresses: Addresses, isolation: Isolat
         location=settings.location,
         uv=_uv(),
         isolation=isolation.kind,
+        container=runtime.engine,
         hide=(str(settings.home),),
         node_boot_seconds=settings.node_boot_seconds,
         url_mirror=settings.url_mirror,
@@ -268,14 +275,14 @@ def _workspaces_on(connection: Connection, account: str) -> list[str]:
     return ids
 
 
-def _health(isolation: Isolation, settings: Settings) -> Route:
+def _health(isolation: Isolation, runtime: Runtime, settings: Settings) -> Route:
     async def health(_request: Request) -> Response:
         return JsonResponse(
             {
                 "status": "healthy",
                 "version": VERSION,
                 "isolation": {"kind": isolation.kind, "detail": isolation.detail},
-                "runtime": settings.runtime,
+                "runtime": {"kind": runtime.kind, "detail": runtime.detail},
                 "storage": "folders" if not settings.storage_url else settings.storage_url.split("://")[0],
                 "database": settings.database.split(":", 1)[0].split("+")[0],
             }

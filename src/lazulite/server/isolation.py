@@ -1,11 +1,17 @@
-"""Which isolation of jobs works on this machine: asked of the machine once, at start."""
+"""Which isolation of jobs works on this machine: asked of the agent that will use it, once, at start."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from dataclasses import dataclass
+from typing import Any
 
+from lazulite.backends.local.folder import AGENT
 from lazulite.server.settings import Settings, SettingsError
+
+_INSTALL = "apt-get install bubblewrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,28 +23,30 @@ class Isolation:
 
 
 async def probe(settings: Settings) -> Isolation:
-    """Run bubblewrap once, unless the settings ask for plain processes. Raises SettingsError."""
+    """Have the agent run bubblewrap once, unless the settings ask for plain processes. Raises SettingsError."""
     if settings.isolation == "process":
         return Isolation("process", "process groups with limits, as the setting 'isolation' asks")
-    works, said = await _bubblewrap()
-    if works:
+    found = await ask_agent("--probe")
+    if found["kind"] == "bubblewrap":
         return Isolation("bubblewrap", "bubblewrap: a job sees its own folders, and the system read-only")
+    said = f"{found['detail']} ({_INSTALL})" if "not installed" in found["detail"] else found["detail"]
     if settings.isolation == "bubblewrap":
-        raise SettingsError(f"isolation is 'bubblewrap', and bubblewrap does not work here: {said}")
-    return Isolation("process", f"process groups with limits; bubblewrap does not work here: {said}")
+        raise SettingsError(f"isolation is 'bubblewrap', and {said}")
+    return Isolation("process", f"process groups with limits; {said}")
 
 
-async def _bubblewrap() -> tuple[bool, str]:
-    command = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-pid",
-               "--die-with-parent", "true"]  # fmt: skip
+async def ask_agent(question: str) -> dict[str, Any]:
+    """The agent's answer to one of its `--probe` options; `kind` None and a `detail` where it gives none."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(AGENT), question),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    answer, errors = await process.communicate()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except FileNotFoundError:
-        return False, "bwrap is not installed (apt-get install bubblewrap)"
-    _, errors = await process.communicate()
-    return process.returncode == 0, errors.decode(errors="replace").strip()[:200]
+        found: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        said = errors.decode(errors="replace").strip()[-300:] or f"exit code {process.returncode}"
+        return {"kind": None, "detail": f"the agent's {question} failed: {said}"}
+    return found

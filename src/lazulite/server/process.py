@@ -68,6 +68,7 @@ async def _run(
         "started": now_iso(),
         "version": VERSION,
         "isolation": {"kind": platform.isolation.kind, "detail": platform.isolation.detail},
+        "runtime": {"kind": platform.runtime.kind, "detail": platform.runtime.detail},
     }
     await platform.start()
     tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]

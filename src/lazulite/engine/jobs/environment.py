@@ -32,10 +32,11 @@ class EnvironmentPlanner(Protocol):
 
 
 class Environments:
-    """Resolves environment assets and curated names with the interpreters of this machine."""
+    """Resolves environment assets and curated names with the interpreters, or the containers, of this machine."""
 
-    def __init__(self, storage: StorageLocator) -> None:
+    def __init__(self, storage: StorageLocator, *, in_containers: bool = False) -> None:
         self._storage = storage
+        self._in_containers = in_containers
         self._plans: dict[tuple[str, str], EnvironmentPlan] = {}
 
     async def warm(self) -> None:
@@ -53,7 +54,7 @@ class Environments:
 
     def _resolve(self, facts: Facts) -> EnvironmentPlan:
         try:
-            return resolve(self._spec(facts), interpreters=interpreters.discover())
+            return resolve(self._spec(facts), interpreters=interpreters.discover(), in_containers=self._in_containers)
         except Unresolvable as error:
             raise ApiError(400, "EnvironmentUnresolvable", str(error), target="environmentId") from error
 
@@ -84,7 +85,7 @@ class Environments:
         name = str(build.get("dockerfilePath") or "Dockerfile").removeprefix("./")
         try:
             with os.fdopen(open_beneath(folder, name), encoding="utf-8") as file:
-                return BuildContext(dockerfile=file.read(), folder=str(folder))
+                return BuildContext(dockerfile=file.read(), folder=str(folder), path=name)
         except (OSError, UnsafePath, UnicodeDecodeError) as error:
             raise Unresolvable(f"The build context has no readable Dockerfile '{name}': {error}") from error
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lazulite.core import arm_id
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError
@@ -40,6 +42,8 @@ _MODES = {
     "evaldownload": "eval_download",
     "upload": "upload",
 }
+#: Azure's own.
+_SHM_SIZE = "2g"
 _SAS_HOURS = 24.0 * 7
 
 
@@ -68,7 +72,7 @@ def build(
     plan = RunPlan(
         job=job.name,
         command=str(properties.get("command", "")),
-        environment=environment,
+        environment=_noted(environment, properties),
         environments_root=str(settings.environments_root),
         artifacts=str(places.folder(facts.artifacts)),
         uv=settings.uv,
@@ -80,8 +84,10 @@ def build(
         timeout_s=_timeout(properties),
         grace_s=settings.grace_s,
         distribution=_distribution(properties),
-        isolation=_isolation(settings),
+        isolation=_isolation(settings, environment),
         limits=Limits(memory_bytes=_memory(job, facts, settings)),
+        container=settings.container if environment.image else None,
+        shm_size=str((properties.get("resources") or {}).get("shmSize") or _SHM_SIZE),
         ca_bundle=settings.ca_bundle,
     )
     secrets = RunSecrets(variables=_secret_variables(token), queries=queries)
@@ -286,10 +292,18 @@ def _distribution(properties: Json) -> Distribution:
     )
 
 
-def _isolation(settings: EngineSettings) -> Isolation:
+def _noted(environment: EnvironmentPlan, properties: Json) -> EnvironmentPlan:
+    if environment.image is None or not (properties.get("resources") or {}).get("dockerArgs"):
+        return environment
+    note = "resources.docker_args is not passed on: the job's container gets its folders and the network, no more."
+    return msgspec.structs.replace(environment, notes=[*environment.notes, note])
+
+
+def _isolation(settings: EngineSettings, environment: EnvironmentPlan) -> Isolation:
     hide = dict.fromkeys([str(settings.home), *settings.hide])
     show = [settings.ca_bundle] if settings.ca_bundle else []
-    return Isolation(kind=settings.isolation, bwrap=settings.bwrap, hide=list(hide), show=show)
+    kind = "container" if environment.image else settings.isolation
+    return Isolation(kind=kind, bwrap=settings.bwrap, hide=list(hide), show=show)
 
 
 def _memory(job: Resource, facts: Facts, settings: EngineSettings) -> int | None:

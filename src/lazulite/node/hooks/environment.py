@@ -16,7 +16,9 @@ LOG = "azureml-logs/20_image_build_log.txt"
 
 
 def prepare(run: Run) -> None:
-    """Raises RunFailure (EnvironmentBuildFailed)."""
+    """Raises RunFailure (EnvironmentBuildFailed). Does nothing where the environment is an image."""
+    if run.container is not None:
+        return
     run.status.time("environment")
     plan = run.plan["environment"]
     root = run.plan["environments_root"]

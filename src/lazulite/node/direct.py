@@ -1,0 +1,77 @@
+"""The user's command as a process of this machine, in bubblewrap where that works."""
+
+import os
+import resource
+import signal
+
+from . import descendants, isolation, spawn
+from .ranks import Rank
+from .run import Run
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Direct:
+    """A Launcher (see `launcher.py`)."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        if not run.bubblewrap:
+            isolation.link_mounts(run)
+
+    def start(self, rank: Rank, command: str, output: int) -> int:
+        inner = ["/bin/bash" if os.path.exists("/bin/bash") else "bash", "-c", command]
+        argv = isolation.command(self.run, inner) if self.run.bubblewrap else inner
+        return spawn.start(argv, variables(self.run, rank), self.run.workdir, output, limits=limits(self.run))
+
+    def terminate(self) -> None:
+        """SIGTERM to all of the job's own processes (bubblewrap's outermost would take its children along at once)."""
+        below = descendants.of(os.getpid())
+        spared = {pid for pid in below if self.run.bubblewrap and is_direct_child(pid)}
+        descendants.signal_all([pid for pid in below if pid not in spared], signal.SIGTERM)
+
+    def kill(self) -> None:
+        descendants.signal_all(descendants.of(os.getpid()), signal.SIGKILL)
+
+    def clear(self) -> None:
+        descendants.end_all()
+
+    def never_began(self, rank: Rank, said: str) -> None:
+        """A command of this machine always begins: the shell is there."""
+
+
+def is_direct_child(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1]) == os.getpid()
+    except OSError:
+        return False
+
+
+def variables(run: Run, rank: Rank) -> dict[str, str]:
+    """All that the process sees: a minimal base, the environment's, the job's, its inputs', the secrets, its rank's."""
+    inherited = {name: os.environ[name] for name in run.plan["inherit"] if name in os.environ}
+    image = dict(run.plan["environment"]["variables"])
+    scripts = os.path.join(run.layer, "bin")
+    path = f"{scripts}:{image.pop('PATH', SYSTEM_PATH)}"
+    base = {
+        "HOME": run.path("home"),
+        "TMPDIR": "/tmp" if run.bubblewrap else run.path("tmp"),  # noqa: S108 (private to the job there)
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
+        "VIRTUAL_ENV": run.layer,
+        "SHELL": "/bin/bash",
+    }
+    merged = inherited | base | image | run.plan["variables"] | run.variables | run.secrets["variables"]
+    return {**merged, "PATH": path, **rank.variables}
+
+
+def limits(run: Run) -> dict[int, int]:
+    asked = run.plan["limits"]
+    known = {
+        resource.RLIMIT_AS: asked["memory_bytes"],
+        resource.RLIMIT_NPROC: asked["processes"],
+        resource.RLIMIT_NOFILE: asked["open_files"],
+    }
+    return {number: value for number, value in known.items() if value is not None}
