@@ -49,7 +49,7 @@ CORPUS = [
     Bad("no command", "PUT", f"{WS}/jobs/j", job(command=" "), 400, "command", "properties.command"),
     Bad("command is a number", "PUT", f"{WS}/jobs/j", job(command=7), 400, "command", "properties.command"),
     Bad("unknown job type", "PUT", f"{WS}/jobs/j", {"properties": {"jobType": "Comand"}}, 400, "Command", "jobType"),
-    Bad("pipelines say 501", "PUT", f"{WS}/jobs/j", {"properties": {"jobType": "Pipeline"}}, 501, "Pipeline"),
+    Bad("what is not built says so", "PUT", f"{WS}/jobs/j", {"properties": {"jobType": "Spark"}}, 501, "Spark"),
     Bad("job name", "PUT", f"{WS}/jobs/a%20b", job(), 400, "letters, digits", "name"),
     Bad("missing input file", "PUT", f"{WS}/jobs/j",
         job(inputs={"d": {"jobInputType": "uri_file", "uri": "azureml://datastores/workspaceblobstore/paths/no.csv"}}),
