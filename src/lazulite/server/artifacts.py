@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from lazulite.core import arm_id
 from lazulite.server.accounts import StorageAccounts
 from lazulite.storage.naming import check_blob
-from lazulite.storage.store import Blob, BlobReader, BlobStore, ContainerMissing, ListQuery, Record
+from lazulite.storage.store import Blob, BlobReader, BlobStore, BlockChoice, ContainerMissing, ListQuery, Record
 from lazulite.store import resources
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, Content, Entry, NoSuchArtifact
 from lazulite.store.database import Database
@@ -78,6 +78,14 @@ class Artifacts:
         if await self._store.stat(account, container, name) is None:
             raise NoSuchArtifact(name)
         await self._store.delete(account, container, name)
+
+    async def commit(self, workspace_id: str, name: str, blocks: Sequence[str]) -> None:
+        account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
+        check_blob(name)
+        sizes = {block.id: block.size for block in await self._store.blocks(account, container, name)}
+        if missing := [block for block in blocks if block not in sizes]:
+            raise NoSuchArtifact(missing[0])
+        await self._store.commit(account, container, name, [BlockChoice(id_, sizes[id_]) for id_ in blocks], Record())
 
     async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
         account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)

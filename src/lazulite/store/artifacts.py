@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class ArtifactStore(Protocol):
 
     async def delete(self, workspace_id: str, name: str) -> None:
         """Remove a file of the artifact datastore. Raises NoSuchArtifact."""
+
+    async def commit(self, workspace_id: str, name: str, blocks: Sequence[str]) -> None:
+        """Make a file of the blocks that were put to its `sas_url`, in that order. Raises NoSuchArtifact for a block."""
 
     async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
         """A URL of the blob gateway that grants `permissions` (of `rwcd`) on that one file for a while."""

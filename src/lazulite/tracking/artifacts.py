@@ -32,12 +32,12 @@ class Place:
 async def list_of_run(call: Call) -> Json:
     """`artifacts/list`: one level below `path` of a run, with paths from the run's root."""
     run_id, path = call.fields.run_id(), call.fields.maybe_text("path") or ""
-    _check_path(path)
+    check_path(path)
     run = await call.read(lambda c: call.run(c, run_id))
     root = run_folder(run.run_id)
     files = [
         {**_file(entry), "path": entry.name.removeprefix(f"{root}/")}
-        for entry in await _list(call, Place(ARTIFACT_DATASTORE, _join(root, path)))
+        for entry in await _list(call, Place(ARTIFACT_DATASTORE, join(root, path)))
     ]
     return {"root_uri": call.run_artifact_uri(run), "files": files}
 
@@ -45,16 +45,16 @@ async def list_of_run(call: Call) -> Json:
 async def list_of_model(call: Call) -> Json:
     """`logged-models/{id}/artifacts/directories`, the same for a logged model."""
     path = call.fields.maybe_text("artifact_directory_path") or ""
-    _check_path(path)
+    check_path(path)
     model_id = str(call.request.path_params["model_id"])
 
     def read(c: Connection) -> logged_models.LoggedModel:
-        return _model(c, call, model_id)
+        return model_of(c, call, model_id)
 
     model = await call.read(read)
     files = [
         {**_file(entry), "path": entry.name.removeprefix(f"{model.path}/")}
-        for entry in await _list(call, Place(ARTIFACT_DATASTORE, _join(model.path, path)))
+        for entry in await _list(call, Place(ARTIFACT_DATASTORE, join(model.path, path)))
     ]
     return {"root_uri": call.artifact_uri(model.experiment_id, model.path), "files": files}
 
@@ -62,13 +62,13 @@ async def list_of_model(call: Call) -> Json:
 async def list_proxied(call: Call) -> Json:
     """`mlflow-artifacts/artifacts?path=`: one level, with the last part of each name."""
     path = call.request.query_params.get("path", "")
-    place = await call.read(lambda c: _place(c, call, path))
+    place = await call.read(lambda c: place_at(c, call, path))
     return {"files": [{**_file(entry), "path": entry.name.rsplit("/", 1)[-1]} for entry in await _list(call, place)]}
 
 
 async def download(call: Call) -> Response:
     path = _proxied_path(call)
-    return await _send(call, await call.read(lambda c: _place(c, call, path)))
+    return await _send(call, await call.read(lambda c: place_at(c, call, path)))
 
 
 async def get_artifact(call: Call) -> Response:
@@ -77,14 +77,14 @@ async def get_artifact(call: Call) -> Response:
     run_id, path = query.get("run_uuid") or query.get("run_id"), query.get("path")
     if not run_id or not path:
         raise missing("run_uuid" if not run_id else "path")
-    _check_path(path)
+    check_path(path)
     run = await call.read(lambda c: call.run(c, run_id))
-    return await _send(call, Place(ARTIFACT_DATASTORE, _join(run_folder(run.run_id), path)))
+    return await _send(call, Place(ARTIFACT_DATASTORE, join(run_folder(run.run_id), path)))
 
 
 async def upload(call: Call) -> Json:
     path = _proxied_path(call)
-    place = await call.read(lambda c: _place(c, call, path, write=True))
+    place = await call.read(lambda c: place_at(c, call, path, write=True))
     await call.context.artifacts.write(call.workspace, place.name, _body(call.request))
     return {}
 
@@ -92,7 +92,7 @@ async def upload(call: Call) -> Json:
 async def delete(call: Call) -> Json:
     """A file, or a folder with all that is below it; nothing where there is nothing, as MLflow's server."""
     path = _proxied_path(call)
-    place = await call.read(lambda c: _place(c, call, path, write=True))
+    place = await call.read(lambda c: place_at(c, call, path, write=True))
     store = call.context.artifacts
     below = await store.list(call.workspace, place.name, recursive=True)
     for name in [entry.name for entry in below] or [place.name]:
@@ -123,37 +123,37 @@ async def _list(call: Call, place: Place) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.name)
 
 
-def _place(c: Connection, call: Call, path: str, *, write: bool = False) -> Place:
+def place_at(c: Connection, call: Call, path: str, *, write: bool = False) -> Place:
     """What a path of the artifact proxy stands for. Raises ApiError 400, 403 and 404.
 
     `<experiment>/<run>/artifacts/...`, `<experiment>/models/<model id>/artifacts/...` and, to read,
     `models/<name>/<version>/...`; any other is a folder of its own, for experiments with an artifact location.
     """
     path = path.strip("/")
-    _check_path(path)
+    check_path(path)
     match path.split("/"):
         case ["models", name, version, *rest] if not write:
             _, found = registry.get_version(c, call, name, version)
             datastore, folder = registry.place_of(found)
-            return Place(datastore, _join(folder, "/".join(rest)))
+            return Place(datastore, join(folder, "/".join(rest)))
         case [_, "models", model_id, "artifacts", *rest]:
-            model = _model(c, call, model_id)
+            model = model_of(c, call, model_id)
             if write and model.run_id:
                 call.run_to_write(c, model.run_id, lifecycle=None)
-            return Place(ARTIFACT_DATASTORE, _join(model.path, "/".join(rest)))
+            return Place(ARTIFACT_DATASTORE, join(model.path, "/".join(rest)))
         case [experiment_id, "traces", trace_id, "artifacts", *rest]:
             if write:
                 traces.check_reach_of(c, call, trace_id)
-            return Place(ARTIFACT_DATASTORE, _join(traces.folder(experiment_id, trace_id), "/".join(rest)))
+            return Place(ARTIFACT_DATASTORE, join(traces.folder(experiment_id, trace_id), "/".join(rest)))
         case [_, run_id, "artifacts", *rest]:
             run = call.run_to_write(c, run_id, lifecycle=None) if write else call.run(c, run_id)
-            return Place(ARTIFACT_DATASTORE, _join(run_folder(run.run_id), "/".join(rest)))
+            return Place(ARTIFACT_DATASTORE, join(run_folder(run.run_id), "/".join(rest)))
     if write:
         call.check_not_a_job("write artifacts outside a run")
-    return Place(ARTIFACT_DATASTORE, _join("MLflowArtifacts", path))
+    return Place(ARTIFACT_DATASTORE, join("MLflowArtifacts", path))
 
 
-def _model(c: Connection, call: Call, model_id: str) -> logged_models.LoggedModel:
+def model_of(c: Connection, call: Call, model_id: str) -> logged_models.LoggedModel:
     model = logged_models.get(c, call.workspace, model_id)
     if model is None:
         raise does_not_exist(f"Logged model with ID '{model_id}' not found.")
@@ -167,7 +167,7 @@ def _proxied_path(call: Call) -> str:
     return path
 
 
-def _check_path(path: str) -> None:
+def check_path(path: str) -> None:
     if path and any(part in ("", ".", "..") for part in path.strip("/").split("/")):
         raise _bad_path(path)
     if "\\" in path or "\0" in path or path.startswith("/"):
@@ -178,7 +178,7 @@ def _bad_path(path: str) -> ApiError:
     return invalid(f"Invalid path: '{path}'")
 
 
-def _join(folder: str, path: str) -> str:
+def join(folder: str, path: str) -> str:
     return f"{folder}/{path.strip('/')}" if path.strip("/") else folder
 
 

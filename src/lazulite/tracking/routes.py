@@ -10,6 +10,7 @@ from lazulite.core.web import AUTHENTICATED, WORKSPACE, Route
 from lazulite.tracking import (
     artifacts,
     assessments,
+    direct_artifacts,
     experiments,
     logged_models,
     logging,
@@ -105,6 +106,8 @@ TABLE: tuple[_Entry, ...] = (
     ("GET", "metrics/get-history-bulk", RUN_READ, metrics.get_history_bulk),
     ("GET", "metrics/get-history-bulk-interval", RUN_READ, metrics.get_history_bulk_interval),
     ("GET", "artifacts/list", RUN_READ, artifacts.list_of_run),
+    ("POST", "artifacts/presigned-upload-url", RUN_WRITE, direct_artifacts.upload_url),
+    ("POST", "artifacts/presigned-download-url", RUN_READ, direct_artifacts.download_url),
     ("POST", "logged-models", RUN_WRITE, logged_models.create),
     ("POST", "logged-models/search", RUN_READ, logged_models.search),
     ("GET", "logged-models/{model_id}", RUN_READ, logged_models.get),
@@ -168,7 +171,7 @@ NEW_TRACES: tuple[_Entry, ...] = (
 )
 #: What the newest clients know and this version does not do: the first words below `mlflow/`.
 NOT_BUILT = (
-    "artifacts/presigned-upload-url", "artifacts/presigned-download-url", "datasets", "gateway",
+    "datasets", "gateway",
     "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues", "scorers",
     "traces/metrics", "unified-traces", "webhooks", "workspaces",
 )  # fmt: skip
@@ -220,10 +223,13 @@ def _artifact_routes(context: TrackingContext, surface: Surface, root: str) -> l
         ("GET", "artifacts/{artifact_path:path}", RUN_READ, artifacts.download),
         ("PUT", "artifacts/{artifact_path:path}", RUN_WRITE, artifacts.upload),
         ("DELETE", "artifacts/{artifact_path:path}", RUN_WRITE, artifacts.delete),
-        ("POST", "mpu/create/{artifact_path:path}", RUN_WRITE, not_built),
-        ("POST", "mpu/complete/{artifact_path:path}", RUN_WRITE, not_built),
-        ("POST", "mpu/abort/{artifact_path:path}", RUN_WRITE, not_built),
-        ("GET", "presigned/{artifact_path:path}", RUN_READ, not_built),
+        ("POST", "mpu/create/{artifact_path:path}", RUN_WRITE, direct_artifacts.create),
+        ("POST", "mpu/complete/{artifact_path:path}", RUN_WRITE, direct_artifacts.complete),
+        ("POST", "mpu/abort/{artifact_path:path}", RUN_WRITE, direct_artifacts.abort),
+        ("POST", "mpu/create", RUN_WRITE, direct_artifacts.create),
+        ("POST", "mpu/complete", RUN_WRITE, direct_artifacts.complete),
+        ("POST", "mpu/abort", RUN_WRITE, direct_artifacts.abort),
+        ("GET", "presigned/{artifact_path:path}", RUN_READ, direct_artifacts.presigned),
     )
     return [
         _route(method, root, path, may, raw(context, surface, h), _UPLOAD_LIMIT) for method, path, may, h in entries

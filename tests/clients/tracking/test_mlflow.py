@@ -184,3 +184,16 @@ def test_traces_with_spans_and_assessments(mlflow: Any) -> None:
     assert {one.name: one.value for one in seen.info.assessments} == {"right": 0.5, "wanted": {"letters": 4}}
     mlflow.delete_assessment(trace_id=trace.info.trace_id, assessment_id=feedback.assessment_id)
     assert mlflow.MlflowClient().delete_traces(experiment, trace_ids=[trace.info.trace_id]) == 1
+
+
+def test_large_files_go_in_parts_both_ways(mlflow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "true")
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "true")
+    for name in ("UPLOAD_MINIMUM_FILE", "UPLOAD_CHUNK", "DOWNLOAD_MINIMUM_FILE", "DOWNLOAD_CHUNK"):
+        monkeypatch.setenv(f"MLFLOW_MULTIPART_{name}_SIZE", str(5 * 2**20))
+    content = bytes(range(256)) * (12 * 4096 + 1)
+    (tmp_path / "big.bin").write_bytes(content)
+    with mlflow.start_run(experiment_id="0") as run:
+        mlflow.log_artifact(str(tmp_path / "big.bin"), "deep")
+    found = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="deep/big.bin")
+    assert Path(found).read_bytes() == content

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class MemoryArtifacts:
     """An ArtifactStore of one dictionary: (workspace, datastore, name) -> bytes."""
 
     files: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
+    blocks: dict[str, bytes] = field(default_factory=dict)
     url: str = "https://localhost"
 
     async def list(
@@ -71,6 +72,12 @@ class MemoryArtifacts:
     async def delete(self, workspace_id: str, name: str) -> None:
         if self.files.pop((workspace_id.lower(), ARTIFACT_DATASTORE, name), None) is None:
             raise NoSuchArtifact(name)
+
+    async def commit(self, workspace_id: str, name: str, blocks: Sequence[str]) -> None:
+        if missing := [block for block in blocks if block not in self.blocks]:
+            raise NoSuchArtifact(missing[0])
+        data = b"".join(self.blocks[block] for block in blocks)
+        self.files[workspace_id.lower(), ARTIFACT_DATASTORE, name] = data
 
     async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
         return f"{self.url}/blob/{name}?sp={permissions}"

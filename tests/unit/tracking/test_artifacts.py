@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -61,3 +62,42 @@ async def test_a_job_writes_only_its_own_files(api: Any) -> None:
     assert await put(job, f"0/{own}/artifacts/x") == 200
     assert await put(job, f"0/{other}/artifacts/x") == 403
     assert await put(job, "anywhere/else") == 403
+
+
+async def test_a_file_is_put_in_parts(api: Any, artifacts: Any) -> None:
+    run_id = await api.a_run()
+    path, mpu = f"0/{run_id}/artifacts/big", "api/2.0/mlflow-artifacts/mpu/"
+    made = (await api.call("POST", f"create/{path}", api=mpu, json={"path": "/tmp/f.bin", "num_parts": 2})).json()
+    blocks = []
+    for credential in made["credentials"]:
+        query = parse_qs(urlsplit(credential["url"]).query)
+        assert query["comp"] == ["block"]
+        blocks += query["blockid"]
+    parts = [{"part_number": n, "etag": "e", "url": ""} for n in (2, 1)]
+    body = {"path": "/tmp/f.bin", "upload_id": made["upload_id"], "parts": parts}
+    assert (await api.call("POST", f"complete/{path}", api=mpu, json=body)).status_code == 400
+    artifacts.blocks = dict(zip(blocks, (b"one ", b"two"), strict=True))
+    assert (await api.call("POST", f"complete/{path}", api=mpu, json=body)).status_code == 200
+    assert (await api.call("GET", path + "/f.bin", api="api/2.0/mlflow-artifacts/artifacts/")).content == b"one two"
+    at = await api.call("GET", path + "/f.bin", api="api/2.0/mlflow-artifacts/presigned/")
+    assert (at.json()["file_size"], "sp=r" in at.json()["url"]) == (7, True)
+
+
+@pytest.mark.parametrize("body", [{"num_parts": 0}, {"num_parts": 50_001}, {}, {"num_parts": "x"}])
+async def test_uploads_of_no_or_too_many_parts_are_refused(api: Any, body: dict[str, Any]) -> None:
+    path = f"create/0/{await api.a_run()}/artifacts"
+    sent = {"path": "f", **body}
+    assert (await api.call("POST", path, api="api/2.0/mlflow-artifacts/mpu/", json=sent)).status_code == 400
+
+
+async def test_addresses_of_single_files(api: Any) -> None:
+    run_id = await api.a_run()
+    at = await api.post("artifacts/presigned-upload-url", run_id=run_id, path="a/b.txt")
+    assert f"dcid.{run_id}/a/b.txt" in at["presigned_url"]
+    missing = await api.refused("POST", "artifacts/presigned-download-url", run_id=run_id, path="a/b.txt")
+    assert missing[:2] == (404, "RESOURCE_DOES_NOT_EXIST")
+    other = await api.as_job(await api.a_run()).refused(
+        "POST", "artifacts/presigned-upload-url", run_id=run_id, path="a"
+    )
+    assert other[:2] == (403, "PERMISSION_DENIED")
+    assert (await api.refused("POST", "artifacts/presigned-upload-url", run_id=run_id, path="../x"))[0] == 400
