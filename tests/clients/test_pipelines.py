@@ -283,3 +283,28 @@ def test_refusals_name_the_node(server: RunningServer, ml_client: MLClient, chan
     assert status in (400, 404, 501), answer
     assert message in answer["error"]["message"]
     ended(ml_client, job.name)
+
+
+def test_rerun_from_a_node(server: RunningServer, ml_client: MLClient) -> None:
+    first = run(ml_client, two_steps(text="rerun"))
+    earlier = steps(ml_client, first.name)
+    path = f"{WORKSPACE_ID}/jobs/{first.name}/rerun"
+    status, answer = send(server, Bad("", "POST", path, {"from": "secnd"}))
+    assert (status, "Did you mean 'second'" in answer["error"]["message"]) == (400, True)
+    status, answer = send(server, Bad("", "POST", path, {"from": "second"}))
+    assert status == 201, answer
+    again = ended(ml_client, answer["name"])
+    assert again.status == "Completed"
+    found = steps(ml_client, again.name)
+    assert found["first"].properties["azureml.reusedrunid"] == earlier["first"].name
+    assert "azureml.isreused" not in found["second"].properties
+
+
+def test_deleted_with_its_steps(server: RunningServer, ml_client: MLClient) -> None:
+    done = run(ml_client, two_steps(text="deleted"))
+    child = next(iter(steps(ml_client, done.name).values()))
+    ml_client.jobs._operation_2023_02_preview.begin_delete(
+        id=done.name, resource_group_name="rg-lazulite", workspace_name="mlw-default"
+    ).result()
+    status, _ = send(server, Bad("", "GET", f"{WORKSPACE_ID}/jobs/{child.name}"))
+    assert status == 404

@@ -21,6 +21,9 @@ _STATES = {
 }
 
 
+_RUN_TYPES = {"Pipeline": "azureml.PipelineRun", "Sweep": "hyperdrive"}
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A run, the job it belongs to (None for a run an MLflow client made) and its tags."""
@@ -95,7 +98,7 @@ def run(found: Found, location: str) -> Json:
     outputs = job_status.read(found.job.status).outputs if found.job else {}
     return {
         "runNumber": record.number,
-        "rootRunId": record.parent or record.run_id,
+        "rootRunId": (found.job.spec.get("rootRun") if found.job else None) or record.parent or record.run_id,
         "runId": record.run_id,
         "runUuid": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{found.workspace}/{record.run_id}".lower())),
         "parentRunId": record.parent,
@@ -110,7 +113,7 @@ def run(found: Found, location: str) -> Json:
         "description": found.tags.get("mlflow.note.content"),
         "dataContainerId": f"dcid.{record.run_id}",
         "hidden": found.job.archived if found.job else record.lifecycle != "active",
-        "runType": "azureml.scriptrun" if found.job else "azureml.mlflow",
+        "runType": _run_type(found),
         "runTypeV2": {"orchestrator": None, "traits": [], "attribution": None, "computeType": None},
         "properties": found.properties,
         "tags": {k: v for k, v in found.tags.items() if not k.startswith("mlflow.")},
@@ -145,6 +148,12 @@ def default_asset_id(location: str, found: Found, output: str) -> str:
     workspace = found.workspace.rsplit("/", 1)[1]
     name = f"azureml_{found.run.run_id}_output_data_{output}"
     return f"azureml://locations/{location}/workspaces/{workspace}/data/{name}/versions/1"
+
+
+def _run_type(found: Found) -> str:
+    if found.job is None:
+        return "azureml.mlflow"
+    return _RUN_TYPES.get(str(found.job.properties.get("jobType")), "azureml.scriptrun")
 
 
 def _target(found: Found) -> str | None:

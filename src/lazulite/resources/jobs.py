@@ -16,7 +16,7 @@ from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
 from lazulite.model import job_status, wire
 from lazulite.model.job_status import JobState
-from lazulite.resources import job_rules, pipeline_rules, sweep_rules
+from lazulite.resources import job_reruns, job_rules, pipeline_rules, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
 from lazulite.store import resources, runs
 from lazulite.store.resources import Json, Resource
@@ -139,6 +139,24 @@ def cancel(call: Call) -> Answer:
     resources.update(call.connection, call.resource.with_(spec=spec), by=call.principal.name)
     resources.record(call.connection, call.resource.id, "cancel", {"by": call.principal.id})
     return Answer(202, None, tuple(job_status.TERMINAL))
+
+
+def rerun(call: Call) -> Answer:
+    """`{"from": node}`: a new job of the same content; the steps of a pipeline before that node are taken over."""
+    start = call.body.get("from")
+    if start is not None and not isinstance(start, str):
+        raise validation("'from' must be the name of a node.", "from")
+    body = job_reruns.document(call.connection, call.resource, start)
+    again = body.pop("rerun", None)
+    id_ = f"{arm_id.workspace_of(call.resource.id)}/jobs/{job_reruns.new_name(call.resource)}"
+    write = Write(call.connection, call.services, call.principal, {}, id_, body)
+    prepare(write)
+    if again is not None:
+        write.body["rerun"] = again
+    made = resources.new(id_, TYPE.type, write.body, status=write.status or {}, state=write.state, label=write.label)
+    stored = resources.insert(call.connection, made, by=call.principal.name)
+    resources.record(call.connection, stored.id, "rerun", {"of": call.resource.name, "by": call.principal.id})
+    return Answer(201, {"id": stored.id, "name": stored.name, "type": _PREFIX, "properties": view(call, stored)})
 
 
 class ClientRuns:
@@ -277,5 +295,5 @@ TYPE = ResourceType(
     virtual=ClientRuns(),
     name_rule=names.JOB,
     newest_first=True,
-    actions=(Action("cancel", cancel, "cancel", writes=True),),
+    actions=(Action("cancel", cancel, "cancel", writes=True), Action("rerun", rerun, "rerun", writes=True)),
 )

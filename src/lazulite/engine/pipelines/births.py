@@ -18,7 +18,7 @@ from lazulite.engine.pipelines.children import Birth
 from lazulite.model import job_status
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.job_status import JobError, JobState
-from lazulite.resources import places, references
+from lazulite.resources import job_reruns, places, references
 from lazulite.store import resources
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
@@ -43,7 +43,7 @@ def prepare(c: Connection, storage: StorageLocator, pipeline: Resource, ready: R
     child = Child({**bind.base(context, "Command"), "inputs": {}, "outputs": {}}, {"compute": None})
     try:
         child = _placed(c, pipeline, bind.child(context))
-        birth = Birth(ready.node, ready.attempt, child, more=_more(pipeline, context))
+        birth = Birth(ready.node, ready.attempt, child, more=_more(c, pipeline, context))
         return _with_reuse(c, storage, pipeline, context, birth)
     except ApiError as error:
         return Birth(ready.node, ready.attempt, child, error=JobError(error.code, error.message))
@@ -115,14 +115,15 @@ def _placed(c: Connection, pipeline: Resource, child: Child) -> Child:
     )
 
 
-def _more(pipeline: Resource, context: Context) -> Json:
+def _more(c: Connection, pipeline: Resource, context: Context) -> Json:
     store = graph.field(context.settings, "default_datastore")
     found: Json = {"defaultDatastore": str(store).rsplit("/", 1)[-1].removeprefix("azureml:")} if store else {}
-    again = pipeline.spec.get("rerun")
-    if again and context.pinned["type"] == "pipeline":
-        earlier = (again.get("children") or {}).get(context.node)
-        if earlier and context.node not in again.get("fresh", ()):
-            found["rerunOf"] = earlier
+    again = pipeline.spec.get("rerun") or {}
+    earlier = (again.get("children") or {}).get(context.node)
+    if earlier and context.pinned["type"] == "pipeline" and context.node not in again["fresh"]:
+        row = resources.get(c, f"{arm_id.workspace_of(pipeline.id)}/jobs/{earlier}")
+        if row is not None:
+            found["rerun"] = {"children": job_reruns.children(c, row), "fresh": []}
     return found
 
 
@@ -130,7 +131,7 @@ def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, cont
     workspace = arm_id.workspace_of(pipeline.id)
     again = pipeline.spec.get("rerun") or {}
     earlier = (again.get("children") or {}).get(birth.node)
-    if earlier and birth.node not in again.get("fresh", ()):
+    if earlier and birth.node not in again["fresh"]:
         row = resources.get(c, f"{workspace}/jobs/{earlier}")
         if row is not None and row.state == JobState.COMPLETED and reuse.is_whole(c, workspace, storage, row):
             return replace(birth, original=row)
