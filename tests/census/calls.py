@@ -27,12 +27,12 @@ from azure.ai.ml.entities import (
     FqdnDestination,
     Hub,
     Index,
+    IndexModelConfiguration,
     JobSchedule,
     ManagedOnlineDeployment,
     ManagedOnlineEndpoint,
     MarketplaceSubscription,
     ModelBatchDeployment,
-    ModelConfiguration,
     ModelPackage,
     Registry,
     RegistryRegionDetails,
@@ -43,6 +43,7 @@ from azure.identity import DefaultAzureCredential
 
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE
 
+Call = Callable[[MLClient], Any]
 _MODEL = "azureml://registries/azureml/models/m"
 _PLACE = "azureml://datastores/workspaceblobstore/paths/place"
 _SHARED: dict[str, str] = {"share_with_name": "x", "share_with_version": "1", "registry_name": "shared"}
@@ -126,11 +127,15 @@ def _rule() -> FqdnDestination:
 
 
 def _build_index(client: MLClient) -> Any:
-    embeddings = ModelConfiguration.from_connection(client.connections.get("aoai"), model_name="m", deployment_name="d")
+    embeddings = IndexModelConfiguration(
+        api_base="https://example.com", api_key="k", api_version="1", connection_name="aoai",
+        connection_type="azure_open_ai", model_name="m", deployment_name="d", model_kwargs={},
+    )  # fmt: skip
     return client.indexes.build_index(name="i", embeddings_model_config=embeddings, input_source=_PLACE)
 
 
-CALLS: dict[str, Callable[[MLClient], Any]] = {
+#: Method to a call of it.
+CALLS: dict[str, Call] = {
     "azure_openai_deployments.list": lambda c: c.azure_openai_deployments.list("aoai"),
     "batch_deployments.begin_create_or_update": lambda c: c.batch_deployments.begin_create_or_update(
         _batch_deployment()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import inspect
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 from azure.ai import ml
 from azure.ai.ml import MLClient
-from azure.core.credentials import AccessToken
 
+_OPERATIONS = "azure.ai.ml.operations."
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -51,14 +51,11 @@ class ArmOperation:
 
 @cache
 def sdk_methods() -> tuple[SdkMethod, ...]:
-    """Every public method of every operations object an MLClient has as a public property, by name."""
-    # Making experimental operations prints a warning for each.
-    logging.getLogger("azure.ai.ml").setLevel(logging.ERROR)
-    client = MLClient(_NoCredential(), "s", "g", "w")
+    """Every public method of the operation classes that an MLClient's public properties are of, by name."""
     found = [
-        SdkMethod(attribute, type(value).__name__, method)
-        for attribute, value in _operation_objects(client)
-        for method, _ in inspect.getmembers(type(value), callable)
+        SdkMethod(attribute, operations.__name__, method)
+        for attribute, operations in _operation_classes()
+        for method, _ in inspect.getmembers(operations, callable)
         if not method.startswith("_")
     ]
     return tuple(sorted(found, key=lambda method: method.name))
@@ -74,12 +71,11 @@ def arm_operations() -> tuple[ArmOperation, ...]:
     return tuple(operation for group in groups for operation in _operations(group, functions))
 
 
-def _operation_objects(client: MLClient) -> Iterator[tuple[str, object]]:
-    for attribute, member in inspect.getmembers(MLClient):
-        if isinstance(member, property) and not attribute.startswith("_"):
-            value = getattr(client, attribute)
-            if type(value).__module__.startswith("azure.ai.ml.operations."):
-                yield attribute, value
+def _operation_classes() -> Iterator[tuple[str, type]]:
+    for attribute, member in inspect.getmembers(MLClient, lambda member: isinstance(member, property)):
+        operations = get_type_hints(member.fget).get("return")
+        if not attribute.startswith("_") and getattr(operations, "__module__", "").startswith(_OPERATIONS):
+            yield attribute, operations
 
 
 def _operations(group: ast.ClassDef, builders: dict[str, ast.FunctionDef]) -> Iterator[ArmOperation]:
@@ -118,8 +114,3 @@ def _request(builder: ast.FunctionDef) -> tuple[str, str]:
         if keyword.arg == "method" and isinstance(keyword.value, ast.Constant)
     )
     return str(method), str(path)
-
-
-class _NoCredential:
-    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        raise AssertionError("counting methods needs no token")

@@ -229,7 +229,7 @@ class _Endpoint:
         headers = {"ETag": written.resource.etag}
         if written.operation:
             headers |= lro.headers(self._context, written.resource.id, written.operation)
-        return JsonResponse(written.document, 201 if written.created else 200, headers)
+        return JsonResponse(written.document, self._type.created_status if written.created else 200, headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,10 @@ def _name(document: Json, value: str) -> bool:
     return str(document["name"]).lower() in _names(value)
 
 
+def _is_default(document: Json, value: str) -> bool:
+    return value.lower() != "true" or document["properties"].get("isDefault") is True
+
+
 def _search_text(document: Json, value: str) -> bool:
     return value.lower() in str(document["name"]).lower()
 
@@ -64,6 +68,7 @@ _FILTERS: dict[str, Callable[[Json, str], bool]] = {
     "jobtype": _job_type,
     "kind": _kind,
     "names": _name,
+    "isdefault": _is_default,
     "searchtext": _search_text,
     "version": _version,
     "description": _description,

@@ -162,7 +162,9 @@ class ResourceType:
     actions: tuple[Action, ...] = ()
     name_rule: NameRule = RESOURCE
     newest_first: bool = False
-    #: Rows of a listing when its query asks for something special (`?hash=`, `?isDefault=`); None leaves it alone.
+    #: The status of a PUT that made something: clients take only what the operation's specification lists.
+    created_status: int = 201
+    #: Rows of a listing when its query asks for something special (`?hash=`); None leaves it alone.
     select: Callable[[Reading, str], list[Resource] | None] | None = None
     #: States after which a PUT's or DELETE's long-running operation is over; None finishes at once.
     settled: tuple[str, ...] | None = None

@@ -191,6 +191,7 @@ TYPE = ResourceType(
     wire=wire.Workspace,
     shape=Shape.TRACKED,
     verbs=frozenset(Verb),
+    created_status=200,
     prepare=prepare,
     view=view,
     remove=remove,

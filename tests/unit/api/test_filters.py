@@ -39,6 +39,8 @@ JOB: dict[str, Any] = {
         ({"searchText": "bird"}, True),
         ({"description": "second"}, True),
         ({"version": "2"}, False),
+        ({"isDefault": "true"}, False),
+        ({"isDefault": "false"}, True),
         ({"tag": "old", "jobType": "Pipeline"}, False),
     ],
 )
