@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from tests.census.evidence import ROOT, shown_groups
-from tests.census.operations import ArmOperation, arm_operations, sdk_methods
+from tests.census.operations import ArmOperation, arm_operations, job_kinds, sdk_methods
 from tests.census.routes import is_built, route_of
 from tests.census.sdk_table import sdk_table
 
 FILE = ROOT / "docs" / "coverage.md"
 SAYS_501 = "tests/census/test_sdk_methods.py::test_not_built_says_501"
 ARM_SAYS_501 = "tests/census/test_arm_operations.py::test_not_built_says_501"
+KIND_SAYS_501 = "tests/census/test_job_kinds.py::test_other_kinds_say_501"
 _PROVIDER = "/providers/Microsoft.MachineLearningServices"
 _WORKSPACE = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}" + _PROVIDER
 Row = tuple[str, ...]
@@ -36,6 +37,10 @@ def document() -> str:
             "## SDK methods",
             "",
             *_table(("method", "here", "shown by"), methods),
+            "",
+            "## Kinds of jobs",
+            "",
+            *_table(("jobType", "here", "shown by"), [_kind_row(kind) for kind in job_kinds()]),
             "",
             "## Control-plane operations",
             "",
@@ -62,6 +67,11 @@ def _sdk_rows() -> list[Row]:
         else:
             rows.append((_code(name), _CLIENT, table.client_only[name]))
     return rows
+
+
+def _kind_row(kind: str) -> Row:
+    test = sdk_table().job_kinds.get(kind)
+    return _code(kind), _WORKS if test else _REFUSED, _test(test or KIND_SAYS_501)
 
 
 def _arm_rows() -> list[Row]:

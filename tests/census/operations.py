@@ -13,6 +13,7 @@ from typing import get_type_hints
 
 from azure.ai import ml
 from azure.ai.ml import MLClient
+from azure.ai.ml._restclient.arm_ml_service.models import JobType
 
 _OPERATIONS = "azure.ai.ml.operations."
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -69,6 +70,11 @@ def arm_operations() -> tuple[ArmOperation, ...]:
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     groups = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     return tuple(operation for group in groups for operation in _operations(group, functions))
+
+
+def job_kinds() -> list[str]:
+    """The values of `jobType` that the control-plane client knows."""
+    return [kind.value for kind in JobType]
 
 
 def _operation_classes() -> Iterator[tuple[str, type]]:

@@ -13,11 +13,15 @@ FILE = Path(__file__).with_name("sdk_methods.toml")
 
 @dataclass(frozen=True, slots=True)
 class SdkTable:
-    """`works` is method to test id, `not_yet` method to the day it was listed, `client_only` method to the reason."""
+    """`works` is method to test id, `not_yet` method to the day it was listed, `client_only` method to the reason.
+
+    `job_kinds` is kind of job to the id of the test that runs one.
+    """
 
     works: dict[str, str]
     not_yet: dict[str, date]
     client_only: dict[str, str]
+    job_kinds: dict[str, str]
 
 
 @cache
