@@ -42,20 +42,21 @@ def address(server: Server) -> Address:
 
 
 def principals(server: Server) -> list[dict[str, Any]]:
-    value = _call(server, "GET", "/lazulite/principals").get("value", [])
+    value = call(server, "GET", "/lazulite/principals").get("value", [])
     return [item for item in value if isinstance(item, dict)]
 
 
 def create_principal(server: Server, name: str, role: str, scope: str | None) -> dict[str, Any]:
     """The new principal, with its `id` and the `secret` that is told only now. Raises CommandError."""
-    return _call(server, "POST", "/lazulite/principals", {"name": name, "role": role, "scope": scope or "/"})
+    return call(server, "POST", "/lazulite/principals", {"name": name, "role": role, "scope": scope or "/"})
 
 
 def delete_principal(server: Server, identifier: str) -> None:
-    _call(server, "DELETE", f"/lazulite/principals/{quote(identifier, safe='')}")
+    call(server, "DELETE", f"/lazulite/principals/{quote(identifier, safe='')}")
 
 
-def _call(server: Server, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def call(server: Server, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One request as the home's owner. Raises CommandError."""
     headers = {"Authorization": f"Bearer {token(server, _ARM)}"}
     try:
         return request_json(method, server.http_url + path, body, headers=headers)

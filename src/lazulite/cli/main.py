@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lazulite import __version__
-from lazulite.cli import env, init, principal, run, shells, status, up
+from lazulite.cli import env, init, job, principal, run, shells, status, up
 from lazulite.cli.errors import FAILED, OK, CommandError
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 
@@ -58,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_env(commands)
     _add_run(commands)
     _add_init(commands)
+    _add_job(commands)
     _add_principal(commands)
     _add(commands, "version", _version, "print the version", home=False)
     return parser
@@ -185,6 +186,39 @@ def _add_init(commands: Any) -> None:
         "--subscription", default=SUBSCRIPTION, metavar="S", help="subscription (default: the server's first)"
     )
     parser.add_argument("--force", action="store_true", help="replace a config.json that says something else")
+
+
+def _add_job(commands: Any) -> None:
+    group = _add(commands, "job", None, "step into a job, or run it again", home=False)
+    verbs = group.add_subparsers(title="commands", metavar="COMMAND")
+    again = _add(
+        verbs,
+        "rerun",
+        job.rerun,
+        "run a job again",
+        description="Run a job again and print the new one's name. Of a pipeline, the steps that completed are taken\n"
+        "over; with --from, those before that node are.",
+        examples="  lazulite job rerun brave_fig_12\n  lazulite job rerun brave_fig_12 --from train",
+    )
+    again.add_argument("name", metavar="NAME")
+    again.add_argument("--from", dest="node", metavar="NODE", help="the node of the pipeline to begin with")
+    inside = _add(
+        verbs,
+        "debug",
+        job.debug,
+        "step into a job",
+        description="Open a shell in a job's environment, working directory, inputs and variables, or run a command\n"
+        "there. What it writes goes to a scratch folder; the job itself is left as it is.",
+        examples="  lazulite job debug brave_fig_12\n  lazulite job debug brave_fig_12 --node train\n"
+        "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'",
+    )
+    inside.add_argument("name", metavar="NAME")
+    inside.add_argument("--node", metavar="NODE", help="the step of the pipeline")
+    inside.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="instead of a shell")
+    for parser in (again, inside):
+        parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
+        parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
+        parser.add_argument("--subscription", default=SUBSCRIPTION, metavar="S", help="default: the server's first")
 
 
 def _add_principal(commands: Any) -> None:

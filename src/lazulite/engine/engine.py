@@ -11,12 +11,14 @@ from lazulite.core.clock import Clock, utc_now
 from lazulite.engine.computes import ComputeController
 from lazulite.engine.jobs.controller import JobController, active_runs
 from lazulite.engine.jobs.environment import EnvironmentPlanner, Environments
+from lazulite.engine.jobs.plan import Planned
 from lazulite.engine.loop import Loop
 from lazulite.engine.pipelines.controller import PipelineController
 from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.engine.sweeps.controller import SweepController
 from lazulite.store.database import Database
 from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Resource
 
 
 class Engine:
@@ -43,7 +45,7 @@ class Engine:
         self._backends = list(backends)
         by_name = {backend.name: backend for backend in backends}
         self._environments = environments or Environments(storage, in_containers=settings.container is not None)
-        jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
+        self._jobs = jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
         computes = ComputeController(database, settings, clock)
         sweeps = SweepController(database, settings, storage, clock)
         pipelines = PipelineController(database, settings, storage, clock, self.wake)
@@ -70,6 +72,10 @@ class Engine:
             await asyncio.gather(self._warming, return_exceptions=True)
         for backend in self._backends:
             await backend.close()
+
+    async def plan(self, job: Resource) -> Planned:
+        """What the agent of a command job would be told if it began now. Raises ApiError."""
+        return await self._jobs.plan(job)
 
     def wake(self, keys: Iterable[str]) -> None:
         """Have a look at these resource keys soon. To be called in the event loop's thread."""

@@ -30,7 +30,7 @@ from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
 from lazulite.server import isolation as isolations
-from lazulite.server import pages
+from lazulite.server import debug_plans, pages
 from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
@@ -112,7 +112,8 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         authority=addresses.https_url,
         tenant=keys.tenant,
     )
-    routes = _routes(context, issuer, directory, artifacts, authority, _health(isolation, runtime, settings))
+    routes = [debug_plans.route(database, engine)]
+    routes += _routes(context, issuer, directory, artifacts, authority, _health(isolation, runtime, settings))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts)
     return Platform(application, engine, database, isolation, runtime)

@@ -81,6 +81,10 @@ class JobController:
         status, observation = await self._observe(job, status, cancel)
         return await self._do(job, status, decide(status, cancel, observation, self._now()))
 
+    async def plan(self, job: Resource) -> Planned:
+        """What the agent of a job would be told if it began now. Raises ApiError."""
+        return await self._plan(job, job_status.read(job.status))
+
     async def _observe(self, job: Resource, status: JobStatus, cancel: bool) -> tuple[JobStatus, Observation | None]:
         """How the run stands; a run that a server started and did not live to note is found again first."""
         backend = self._backend(status)
