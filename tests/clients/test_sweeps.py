@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.ai.ml import MLClient, Output, command, load_job
+from azure.ai.ml import Input, MLClient, Output, command, dsl, load_job
 from azure.ai.ml.entities import AmlCompute, Environment, Job
 from azure.ai.ml.exceptions import JobException
 from azure.ai.ml.sweep import (
@@ -325,3 +325,40 @@ def test_a_killed_server_goes_on_with_its_sweep(
     assert len(found) == 6
     scores = {n: json.loads(child.tags["hyperparameters"])["x"] for n, child in found.items()}
     assert done.properties["best_child_run_id"] == max(scores, key=lambda n: scores[n])
+
+
+def test_a_sweep_is_a_node_of_a_pipeline(ml_client: MLClient, code: Callable[[str], str], tmp_path: Path) -> None:
+    where = code("rate = sys.argv[1]\nopen(sys.argv[2] + '/rate.txt', 'w').write(rate)\nlog('score', float(rate))")
+    train = command(
+        name="train_rate",
+        command="python train.py ${{inputs.rate}} ${{outputs.model}}",
+        code=where,
+        environment="bare:1",
+        inputs={"rate": Input(type="number")},
+        outputs={"model": Output(type="uri_folder")},
+    ).component
+    show = command(
+        name="show_rate",
+        command="cp ${{inputs.model}}/rate.txt ${{outputs.shown}}/",
+        environment="bare:1",
+        inputs={"model": Input(type="uri_folder")},
+        outputs={"shown": Output(type="uri_folder")},
+    ).component
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def tuned() -> dict[str, Any]:
+        tune = train(rate=Choice(values=[1, 3, 2])).sweep(
+            primary_metric="score", goal="maximize", sampling_algorithm="grid", compute="cpu-cluster"
+        )
+        tune.set_limits(max_total_trials=3, max_concurrent_trials=2, timeout=600)
+        tune.early_termination = BanditPolicy(slack_factor=10, evaluation_interval=1)
+        shown = show(model=tune.outputs.model)
+        return {"best": shown.outputs.shown}
+
+    done = ended(ml_client, ml_client.jobs.create_or_update(tuned()).name)
+    assert done.status == "Completed"
+    nodes = {child.display_name: child for child in children(ml_client, done.name).values()}
+    assert set(nodes) == {"tune", "shown"}
+    assert len(children(ml_client, nodes["tune"].name)) == 3
+    ml_client.jobs.download(done.name, output_name="best", download_path=str(tmp_path / "down"))
+    assert next((tmp_path / "down").rglob("rate.txt")).read_text() == "3"

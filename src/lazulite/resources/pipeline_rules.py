@@ -7,11 +7,12 @@ input's type, and no node waits for itself; pipeline components are gone into to
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lazulite.core.errors import ApiError, nearest, not_implemented, validation
 from lazulite.model import pipeline_graph as graph
+from lazulite.model import sweep, sweep_node
 from lazulite.model.pipeline_graph import InputOf, OutputOf, WrittenTo
 from lazulite.resources import job_rules, references, typed_inputs
 from lazulite.resources.declaration import Write
@@ -182,6 +183,19 @@ def _check_command(node: Node) -> Json:
     }
 
 
+def _check_sweep(node: Node) -> Json:
+    """A sweep over the node's component: what is searched are inputs that the node need not give."""
+    settings = sweep_node.settings(node.sent, node.target)
+    try:
+        read = sweep.read(node.name, settings)
+    except ApiError as error:
+        error.target = f"{node.target}.{(error.target or '').removeprefix('properties.')}"
+        raise
+    _, values = read.space.draw(lambda dimension: 0.5 if dimension.size is None else 0)
+    literals = {n: {"job_input_type": "literal", "value": text} for n, text in sweep.texts(values).items()}
+    return _check_command(replace(node, sent={**node.sent, "inputs": {**(node.sent.get("inputs") or {}), **literals}}))
+
+
 def _check_pipeline(node: Node) -> Json:
     inner = _Scope(
         node.scope.write,
@@ -271,4 +285,8 @@ def _soft(node: Node) -> list[str]:
 
 
 #: What checks a node of each kind and pins what it refers to; the kinds without an entry are refused with 501.
-NODE_CHECKS: dict[str, Callable[[Node], Json]] = {"command": _check_command, "pipeline": _check_pipeline}
+NODE_CHECKS: dict[str, Callable[[Node], Json]] = {
+    "command": _check_command,
+    "pipeline": _check_pipeline,
+    "sweep": _check_sweep,
+}

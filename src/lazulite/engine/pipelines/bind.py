@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lazulite.model import pipeline_graph as graph
+from lazulite.model import sweep_node
 from lazulite.model.pipeline_graph import InputOf, OutputOf, Reference, WrittenTo
 from lazulite.store.resources import Json
 
@@ -79,6 +80,23 @@ def command(context: Context) -> Child:
     }
     resolved = {"environment": context.pinned["environment"], "code": context.pinned.get("code"), "compute": compute}
     return Child({name: value for name, value in properties.items() if value is not None}, resolved)
+
+
+def sweep(context: Context) -> Child:
+    """A sweep whose trials run the component."""
+    trial = command(context)
+    sent = filled(context, {name: value for name, value in context.sent.items() if name not in ("inputs", "outputs")})
+    settings = sweep_node.settings(sent, context.node)
+    of_trial = ("command", "codeId", "environmentId", "environmentVariables", "resources", "distribution")
+    properties = {
+        **base(context, "Sweep"),
+        **settings,
+        "trial": {name: trial.properties[name] for name in of_trial if name in trial.properties},
+        **{name: trial.properties.get(name) for name in ("computeId", "identity", "queueSettings")},
+        "inputs": {n: value for n, value in inputs(context).items() if n not in settings["searchSpace"]},
+        "outputs": outputs(context),
+    }
+    return Child(properties, trial.resolved)
 
 
 def pipeline(context: Context) -> Child:
@@ -234,4 +252,4 @@ def _texts(sent: Json, name: str) -> Json:
 
 
 #: What makes a node of each kind into a job.
-BUILDERS: dict[str, Callable[[Context], Child]] = {"command": command, "pipeline": pipeline}
+BUILDERS: dict[str, Callable[[Context], Child]] = {"command": command, "pipeline": pipeline, "sweep": sweep}

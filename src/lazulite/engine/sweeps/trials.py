@@ -78,6 +78,8 @@ def create(c: Connection, sweep: Resource, number: int, point: Point, values: Va
         "submittedBy": sweep.spec.get("submittedBy", ""),
         "resolved": sweep.spec.get("resolved") or {},
         "parent": sweep.name,
+        "rootRun": sweep.spec.get("rootRun") or sweep.name,
+        **{name: sweep.spec[name] for name in ("defaultDatastore",) if name in sweep.spec},
         "trial": {"number": number, "point": point, "values": values},
     }
     new = resources.new(
