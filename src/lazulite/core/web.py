@@ -54,7 +54,8 @@ class Route:
     handler: Handler
     operation: str
     errors: ErrorRenderer = arm_error
-    max_body: int = 16 * 1024 * 1024
+    #: Largest body in bytes; None leaves it to the server's settings.
+    max_body: int | None = None
 
 
 def principal(request: Request) -> Principal:
@@ -76,7 +77,9 @@ async def json_body(request: Request, *, required: bool = True) -> dict[str, Any
     raw = await request.body()
     if not raw.strip():
         if required:
-            raise bad_request("The request has no body; a JSON object is expected.", "body", code="InvalidRequestContent")
+            raise bad_request(
+                "The request has no body; a JSON object is expected.", "body", code="InvalidRequestContent"
+            )
         return {}
     try:
         document = msgspec.json.decode(raw)

@@ -29,16 +29,24 @@ class Application:
     """The ASGI application behind both ports.
 
     `hosts` are the names a Host header may carry: a page elsewhere cannot reach us by rebinding its own name.
+    `max_body` is the largest body in bytes of a route that sets no limit of its own.
     """
 
     def __init__(
-        self, router: Router, storage: AsgiApp, issuer: TokenIssuer, directory: Directory, hosts: frozenset[str]
+        self,
+        router: Router,
+        storage: AsgiApp,
+        issuer: TokenIssuer,
+        directory: Directory,
+        hosts: frozenset[str],
+        max_body: int,
     ) -> None:
         self._router = router
         self._storage = storage
         self._issuer = issuer
         self._directory = directory
         self._hosts = hosts
+        self._max_body = max_body
 
     @property
     def routes(self) -> list[Route]:
@@ -56,7 +64,7 @@ class Application:
         try:
             self._check_host(host, headers)
             route = self._route(scope)
-            request = Request(scope, _limited(receive, headers, route))
+            request = Request(scope, _limited(receive, headers, route.max_body or self._max_body))
             self._authorise(request, route, headers)
             response = await route.handler(request)
         except ApiError as error:
@@ -147,19 +155,19 @@ def _is_blob(scope: Scope, host: str) -> bool:
     return len(labels) > 2 and labels[1] in ("blob", "dfs", "file")
 
 
-def _limited(receive: Receive, headers: dict[bytes, str], route: Route) -> Receive:
-    """The body's stream, ended with 413 once it is larger than the route takes."""
+def _limited(receive: Receive, headers: dict[bytes, str], limit: int) -> Receive:
+    """The body's stream, ended with 413 once it is larger than `limit` bytes."""
     length = headers.get(b"content-length", "")
-    if length.isdigit() and int(length) > route.max_body:
-        raise _too_large(route.max_body)
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
     seen = 0
 
     async def limited() -> MutableMapping[str, Any]:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > route.max_body:
-            raise _too_large(route.max_body)
+        if seen > limit:
+            raise _too_large(limit)
         return message
 
     return limited

@@ -115,7 +115,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     routes = [debug_plans.route(database, engine)]
     routes += _routes(context, issuer, directory, artifacts, authority, _health(isolation, runtime, settings))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
-    application = Application(Router(routes), storage, issuer, directory, hosts)
+    application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes)
     return Platform(application, engine, database, isolation, runtime)
 
 
