@@ -204,7 +204,7 @@ def test_cancel_ends_the_steps(ml_client: MLClient) -> None:
     job = ml_client.jobs.create_or_update(around())
     deadline = time.monotonic() + 60
     while True:
-        inner = [child for child in ml_client.jobs.list(parent_job_name=job.name)]
+        inner = list(ml_client.jobs.list(parent_job_name=job.name))
         below = [child for node in inner for child in ml_client.jobs.list(parent_job_name=node.name)]
         if [child.status for child in below] == ["Running", "Running"]:
             break

@@ -35,7 +35,7 @@ def failed(ml_client: MLClient, tmp_path_factory: pytest.TempPathFactory) -> Job
         environment_variables={"COLOUR": "blue"},
     )
 
-    @dsl.pipeline()
+    @dsl.pipeline(default_compute="serverless")
     def both() -> None:
         first = make()
         use(folder=first.outputs.made)
@@ -57,7 +57,7 @@ def test_debug_runs_a_command_where_the_step_ran(server: RunningServer, failed: 
 
 
 def test_debug_says_what_is_wrong(server: RunningServer, failed: Job) -> None:
-    assert "it has: make, use" in lazulite(server, "job", "debug", failed.name, "--node", "us", "--", "ls").stderr
+    assert "it has: first, use" in lazulite(server, "job", "debug", failed.name, "--node", "us", "--", "ls").stderr
     assert "name one of its steps" in lazulite(server, "job", "debug", failed.name, "--", "ls").stderr
     assert "There is no job 'nothing'" in lazulite(server, "job", "debug", "nothing", "--", "ls").stderr
 
@@ -67,7 +67,7 @@ def test_rerun(server: RunningServer, ml_client: MLClient, failed: Job) -> None:
     assert done.returncode == 0, done.stderr
     again = ended(ml_client, done.stdout.strip())
     found = {child.display_name: child for child in ml_client.jobs.list(parent_job_name=again.name)}
-    assert found["make"].properties["azureml.isreused"] == "true"
+    assert found["first"].properties["azureml.isreused"] == "true"
     assert found["use"].status == "Failed"
 
 

@@ -34,7 +34,7 @@ def debug(arguments: argparse.Namespace) -> int:
     name = _step(server, arguments) if arguments.node else arguments.name
     found = call(server, "GET", f"/lazulite{_workspace(arguments)}/jobs/{quote(name, safe='')}/plan")
     folder = Path(tempfile.mkdtemp(prefix="lazulite-debug-"))
-    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    command = arguments.command
     plan = _of_scratch(found["plan"], folder)
     print(f"lazulite: stepping into {name}; outputs and logs go to {folder}", file=sys.stderr)
     print(f"lazulite: its command: {plan['command']}", file=sys.stderr)

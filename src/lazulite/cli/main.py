@@ -23,7 +23,10 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 3 no server is running."""
     parser = build_parser()
-    given = parser.parse_args(arguments)
+    words, inner = _cut(sys.argv[1:] if arguments is None else list(arguments))
+    given = parser.parse_args(words)
+    if inner:
+        given.command = inner
     if not hasattr(given, "function"):
         given.parser.print_help()
         return OK
@@ -40,6 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; without this the interpreter complains once more at exit.
         sys.stderr.close()
         return FAILED
+
+
+def _cut(words: list[str]) -> tuple[list[str], list[str]]:
+    """Apart, what follows `--` of a command whose options may stand after its name: argparse would take them too."""
+    if words[:2] != ["job", "debug"] or "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -208,13 +219,13 @@ def _add_job(commands: Any) -> None:
         job.debug,
         "step into a job",
         description="Open a shell in a job's environment, working directory, inputs and variables, or run a command\n"
-        "there. What it writes goes to a scratch folder; the job itself is left as it is.",
+        "there: `-- CMD`, after the options. What it writes goes to a scratch folder; the job itself is left as it is.",
         examples="  lazulite job debug brave_fig_12\n  lazulite job debug brave_fig_12 --node train\n"
         "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'",
     )
     inside.add_argument("name", metavar="NAME")
     inside.add_argument("--node", metavar="NODE", help="the step of the pipeline")
-    inside.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="instead of a shell")
+    inside.set_defaults(command=[])
     for parser in (again, inside):
         parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
         parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
