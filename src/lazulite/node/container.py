@@ -17,6 +17,7 @@ from .run import Mount, Run
 OF_THE_MACHINE = ("LD_LIBRARY_PATH", "PIP_CERT", "PIP_CONFIG_FILE", "PIP_FIND_LINKS")
 #: A shell must not be given these.
 READ_ONLY = ("UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO")
+KILLED = 128 + signal.SIGKILL
 KILL_EVERY_S = 1.0
 LEAVE_S = 3.0
 
@@ -31,7 +32,7 @@ if command -v bash > /dev/null 2>&1; then bash -c "$3" & else /bin/sh -c "$3" & 
 p=$!
 [ -e "$1/stop" ] && kill -s TERM -- -1 2>/dev/null
 while :; do wait "$p"; c=$?; kill -0 "$p" 2>/dev/null || break; done
-: > "$1/ended-$2"
+echo "$c" > "$1/ended-$2"
 exit "$c"
 """
 
@@ -80,6 +81,16 @@ class Containers:
             descendants.reap()
             time.sleep(0.01)
         descendants.end_all()
+
+    def exit_code(self, rank: Rank, reported: int) -> int:
+        """What the first process noted: engines have been seen to report 0 for a container that they had removed."""
+        try:
+            with open(os.path.join(self.notes, f"ended-{rank.number}"), encoding="ascii") as file:
+                return int(file.read())
+        except FileNotFoundError:
+            return reported or KILLED
+        except ValueError:  # noted, on a full disk
+            return reported
 
     def never_began(self, rank: Rank, said: str) -> RunFailure | None:
         if self.is_noted("begun", rank):

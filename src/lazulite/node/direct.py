@@ -36,6 +36,9 @@ class Direct:
     def clear(self) -> None:
         descendants.end_all()
 
+    def exit_code(self, rank: Rank, reported: int) -> int:
+        return reported
+
     def never_began(self, rank: Rank, said: str) -> None:
         """A command of this machine always begins: the shell is there."""
 

@@ -26,6 +26,10 @@ class Launcher(Protocol):
         """Leave nothing of the job running."""
         ...
 
+    def exit_code(self, rank: Rank, reported: int) -> int:
+        """The command's own, where the process that stands for it ended with `reported`."""
+        ...
+
     def never_began(self, rank: Rank, said: str) -> RunFailure | None:
         """The failure where it was not the command that failed, as it was never begun; `said` is the log's end."""
         ...

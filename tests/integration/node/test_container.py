@@ -64,7 +64,8 @@ def test_hello_world(contained: ARun) -> None:
     status = run.wait()
     assert (status["outcome"], status.get("exit_code")) == ("completed", 0), status
     lines = run.log().splitlines()
-    assert lines[:4] == ["hello", "world", str(run.folder / "exe" / "wd"), "yes"]
+    assert [line for line in lines if line != "world"][:3] == ["hello", str(run.folder / "exe" / "wd"), "yes"]
+    assert "world" in lines
     assert "usr" not in lines  # the image has no /usr, and this machine's is not shown
     assert engine().detail in run.log("system_logs/agent.log")
     assert names(run) == []

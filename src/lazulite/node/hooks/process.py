@@ -77,7 +77,7 @@ def supervise(run: Run, launch: Launcher, processes: list[Process], woken: int) 
             os.read(woken, 4096)
         for process in processes:
             drain(process)
-        reap(processes)
+        reap(launch, processes)
         moment = time.monotonic()
         if ending is None:
             ending = due(run, processes, moment - began)
@@ -127,12 +127,13 @@ def failed_one(processes: list[Process]) -> Process | None:
     return next((process for process in processes if process.exit_code), None)
 
 
-def reap(processes: list[Process]) -> None:
+def reap(launch: Launcher, processes: list[Process]) -> None:
     known = {process.pid: process for process in processes}
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] in known:
-                known[ended[0]].exit_code = os.waitstatus_to_exitcode(ended[1])
+                process = known[ended[0]]
+                process.exit_code = launch.exit_code(process.rank, os.waitstatus_to_exitcode(ended[1]))
 
 
 def command_failed(run: Run, launch: Launcher, culprit: Process) -> RunFailure:

@@ -13,7 +13,7 @@ from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
 from lazulite.engine.jobs.facts import gather
 from lazulite.engine.jobs.plan import Planned, build
-from lazulite.model.run_plan import DataKind, EnvironmentPlan
+from lazulite.model.run_plan import ContainerEngine, DataKind, EnvironmentPlan, ImagePlan
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
 BLOBS = "azureml://datastores/workspaceblobstore/paths"
@@ -119,6 +119,27 @@ def test_limits_and_isolation(world: EngineWorld) -> None:
     assert plan.timeout_s == 100
     assert str(world.root) in plan.isolation.hide
     assert plan.isolation.show == ["/ca.pem"]
+
+
+def test_an_image_runs_in_a_container_with_the_shared_memory_asked_for(tmp_path: Path) -> None:
+    engine = ContainerEngine(kind="podman", command=["/usr/bin/podman"])
+    world = EngineWorld(tmp_path, settings={"container": engine, "isolation": "bubblewrap"})
+    try:
+        job = world.submit("j", resources={"shmSize": "4g", "dockerArgs": "--privileged"})
+        facts = world.database.read_sync(lambda c: gather(c, job, world.storage, None))
+        plans = [
+            build(job, facts, environment, world.settings, world.storage, "t").plan
+            for environment in (
+                EnvironmentPlan(key="k", name="e:1", python="", interpreter="", image=ImagePlan(name="busybox")),
+                EnvironmentPlan(key="k", name="e:1", python="3.11", interpreter="/python"),
+            )
+        ]
+    finally:
+        world.database.close()
+    contained, process = plans
+    assert (contained.container, contained.isolation.kind, contained.shm_size) == (engine, "container", "4g")
+    assert any("docker_args" in note for note in contained.environment.notes)
+    assert (process.container, process.isolation.kind, process.environment.notes) == (None, "bubblewrap", [])
 
 
 def test_artifacts_lie_with_the_run(world: EngineWorld) -> None:
