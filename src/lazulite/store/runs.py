@@ -228,6 +228,11 @@ def set_lifecycle(c: Connection, workspace_id: str, run_id: str, lifecycle: str)
     _set(c, workspace_id, run_id, {"lifecycle": lifecycle})
 
 
+def set_lifecycle_in(c: Connection, experiment: int, lifecycle: str) -> None:
+    """`set_lifecycle` of every run of an experiment, by its number: they go and come with it."""
+    c.execute(runs.update().where(runs.c.experiment == experiment).values(lifecycle=lifecycle))
+
+
 def set_tags(c: Connection, workspace_id: str, run_id: str, new: dict[str, str]) -> None:
     """Add or replace tags. The name and the parent of a run are tags too. Raises NoSuchRun."""
     write_tags(c, _number(c, workspace_id, run_id), new)

@@ -95,7 +95,8 @@ class Call:
             raise error("PERMISSION_DENIED", f"The token of job '{self.principal.run}' may not {operation}.")
 
     def experiment(self, c: Connection, experiment_id: str, *, write: bool = False) -> Experiment:
-        """Raises ApiError 404."""
+        """Raises ApiError 404, and 400 where the id could not be one."""
+        check_experiment_id(experiment_id)
         found = experiment_store.get(c, self.workspace, experiment_id, write=write)
         if found is None:
             raise no_such_experiment(experiment_id)
@@ -117,6 +118,12 @@ class Call:
 
     def run_artifact_uri(self, run: Run) -> str:
         return run.artifact_uri or self.artifact_uri(run.experiment_id, run_folder(run.run_id))
+
+
+def check_experiment_id(experiment_id: str) -> None:
+    """Raises ApiError 400."""
+    if not experiment_id.isdecimal():
+        raise invalid(f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer.")
 
 
 Handler = Callable[[Call], Awaitable[Any]]

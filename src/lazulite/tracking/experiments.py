@@ -10,12 +10,13 @@ from sqlalchemy.engine import Connection
 from lazulite.core.errors import ApiError
 from lazulite.store import experiments as experiment_store
 from lazulite.store import run_data
+from lazulite.store import runs as run_store
 from lazulite.store.experiments import Experiment, ExperimentExists, workspace_number
 from lazulite.store.run_tables import experiment_tags, experiments
 from lazulite.tracking.call import Call
 from lazulite.tracking.conditions import Column, compare, keyed, next_token, page_limits
 from lazulite.tracking.documents import Json, experiment_documents
-from lazulite.tracking.errors import already_exists, does_not_exist, invalid
+from lazulite.tracking.errors import already_exists, does_not_exist, error, invalid, no_such_experiment
 from lazulite.tracking.fields import (
     MAX_EXPERIMENT_NAME,
     MAX_EXPERIMENT_TAG_VALUE,
@@ -79,7 +80,7 @@ async def update(call: Call) -> Json:
     def write(c: Connection) -> None:
         experiment = call.experiment(c, experiment_id, write=True)
         if experiment.lifecycle != "active":
-            raise invalid("Cannot rename a non-active experiment.")
+            raise error("INVALID_STATE", "Cannot rename a non-active experiment.")
         if name:
             try:
                 experiment_store.rename(c, call.workspace, experiment, _name(name))
@@ -101,9 +102,16 @@ async def restore(call: Call) -> Json:
 async def set_tag(call: Call) -> Json:
     experiment_id = call.fields.text("experiment_id")
     key, value = _tag(call.fields.text("key"), call.fields.maybe_text("value"))
-    await call.write(
-        lambda c: experiment_store.set_tags(c, call.experiment(c, experiment_id, write=True), {key: value})
-    )
+
+    def write(c: Connection) -> None:
+        experiment = call.experiment(c, experiment_id, write=True)
+        if experiment.lifecycle != "active":
+            raise invalid(
+                f"The experiment {experiment_id} must be in the 'active' state. Current state is {experiment.lifecycle}."
+            )
+        experiment_store.set_tags(c, experiment, {key: value})
+
+    await call.write(write)
     return {}
 
 
@@ -180,8 +188,9 @@ async def _set_lifecycle(call: Call, lifecycle: str) -> Json:
     def write(c: Connection) -> None:
         experiment = call.experiment(c, experiment_id, write=True)
         if experiment.lifecycle == lifecycle:
-            raise invalid(f"Experiment {experiment_id} is already in the '{lifecycle}' state.")
+            raise no_such_experiment(experiment_id)  # as MLflow: of those in the other state there is none
         experiment_store.set_lifecycle(c, experiment, lifecycle)
+        run_store.set_lifecycle_in(c, experiment.number, lifecycle)
 
     await call.write(write)
     return {}

@@ -26,7 +26,9 @@ async def get_history(call: Call) -> Json:
     limit, after = fields.maybe_integer("max_results"), _after(fields.maybe_text("page_token"))
 
     def read(c: Connection) -> Json:
-        run = call.run(c, run_id)
+        run = run_store.get(c, call.workspace, run_id)
+        if run is None:  # MLflow's server, too, has no metrics of it
+            return {"metrics": []}
         found = run_data.history(c, run.number, key, after=after, limit=limit + 1 if limit else None)
         document: Json = {"metrics": [metric(point) for point in (found[:limit] if limit else found)]}
         if limit and len(found) > limit:

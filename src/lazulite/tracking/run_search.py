@@ -12,7 +12,7 @@ from lazulite.store import experiments as experiment_store
 from lazulite.store import runs as run_store
 from lazulite.store.run_tables import datasets, latest_metrics, run_datasets, run_params, run_tags, runs
 from lazulite.store.runs import NAME_TAG, PARENT_TAG, Run
-from lazulite.tracking.call import Call
+from lazulite.tracking.call import Call, check_experiment_id
 from lazulite.tracking.conditions import Column, compare, keyed, next_token, page_limits
 from lazulite.tracking.documents import Json, run_documents
 from lazulite.tracking.errors import invalid
@@ -53,6 +53,8 @@ async def search(call: Call) -> Json:
         fields.maybe_integer("max_results"), fields.maybe_text("page_token"), default=1000, most=MOST
     )
     experiment_ids = fields.texts("experiment_ids")
+    for experiment_id in experiment_ids:
+        check_experiment_id(experiment_id)
 
     def read(c: Connection) -> Json:
         found = find(c, call.workspace, experiment_ids, comparisons, orders, stages, limit + 1, offset)

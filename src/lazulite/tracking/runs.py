@@ -82,11 +82,11 @@ async def update(call: Call) -> Json:
 
 
 async def delete(call: Call) -> Json:
-    return await _set_lifecycle(call, "active", "deleted")
+    return await _set_lifecycle(call, "deleted")
 
 
 async def restore(call: Call) -> Json:
-    return await _set_lifecycle(call, "deleted", "active")
+    return await _set_lifecycle(call, "active")
 
 
 async def set_tag(call: Call) -> Json:
@@ -122,12 +122,12 @@ def _rename(c: Connection, call: Call, run_id: str, name: str | None) -> None:
         run_store.rename(c, call.workspace, run_id, name)
 
 
-async def _set_lifecycle(call: Call, before: str, after: str) -> Json:
+async def _set_lifecycle(call: Call, lifecycle: str) -> Json:
     run_id = call.fields.run_id()
 
     def write(c: Connection) -> None:
-        call.run_to_write(c, run_id, lifecycle=before if before == "deleted" else None)
-        run_store.set_lifecycle(c, call.workspace, run_id, after)
+        call.run_to_write(c, run_id, lifecycle=None)
+        run_store.set_lifecycle(c, call.workspace, run_id, lifecycle)
 
     await call.write(write)
     return {}

@@ -117,7 +117,6 @@ async def test_a_parameter_keeps_its_value(api: Any) -> None:
         ("POST", "runs/update", {"status": "FINISHED"}),
         ("POST", "runs/log-batch", {}),
         ("POST", "runs/delete", {}),
-        ("GET", "metrics/get-history", {"metric_key": "m"}),
         ("GET", "artifacts/list", {}),
     ],
 )
