@@ -186,7 +186,9 @@ def _prepare_cluster(inner: Json, old: Json) -> None:
     sent = str(inner.get("vmPriority") or old.get("vmPriority") or "Dedicated")
     priority = {"dedicated": "Dedicated", "lowpriority": "LowPriority"}.get(sent.lower())
     if priority is None:
-        raise validation(f"vmPriority is '{sent}' and must be Dedicated or LowPriority.", "properties.properties.vmPriority")
+        raise validation(
+            f"vmPriority is '{sent}' and must be Dedicated or LowPriority.", "properties.properties.vmPriority"
+        )
     inner["vmPriority"] = priority
     before = old.get("scaleSettings") or {}
     scale = {**before, **{k: v for k, v in (inner.get("scaleSettings") or {}).items() if v is not None}}
