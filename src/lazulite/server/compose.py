@@ -83,6 +83,7 @@ class Addresses:
 
 async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platform:
     """Make every room of the server for the ports it was given, and the first workspace where there is none."""
+    probing = asyncio.gather(isolations.probe(settings), runtimes.probe(settings))  # meanwhile the rest is made
     database = Database(settings.database)
     secrets = SealedSecrets(keys.master)
     store = _store(settings)
@@ -97,7 +98,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     context = ApiContext(database, services)
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
-    isolation, runtime = await asyncio.gather(isolations.probe(settings), runtimes.probe(settings))
+    isolation, runtime = await probing
     engine = Engine(
         database,
         [LocalBackend(settings.runs_root)],
