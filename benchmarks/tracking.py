@@ -1,9 +1,10 @@
 """Tracking: runs created, batches logged and searches answered a second, beside MLflow's own server.
 
-    python -m benchmarks.tracking [--seconds S] [--clients N] [--mlflow PYTHON]
+    python -m benchmarks.tracking [--seconds S] [--clients N] [--mlflow PYTHON] [--fasttrackml FML]
 
-`PYTHON` is an interpreter that has the full `mlflow` wheel; without it only ours is measured. Both servers run on this
-machine over plain HTTP with SQLite in a new folder, one after the other, driven by the same script.
+`PYTHON` is an interpreter that has the full `mlflow` wheel and `FML` FastTrackML's program; without them only ours is
+measured. The servers run on this machine over plain HTTP with SQLite in a new folder, one after the other, driven by the
+same script. Ours uses the database that `LAZULITE_DATABASE_URL` names, if it names one.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Result:
 
     def __str__(self) -> str:
         return (
-            f"{self.server:10} {self.operation:28} {self.per_second:10.0f}/s"
+            f"{self.server:11} {self.operation:28} {self.per_second:10.0f}/s"
             f"   p50 {self.p50_ms:7.1f} ms   p99 {self.p99_ms:7.1f} ms"
         )
 
@@ -65,10 +66,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--mlflow", help="an interpreter with the full mlflow wheel")
+    parser.add_argument("--fasttrackml", help="FastTrackML's program, fml")
     arguments = parser.parse_args()
     servers: list[Callable[[], Any]] = [lazulite_server]
     if arguments.mlflow:
         servers.append(lambda: mlflow_server(arguments.mlflow))
+    if arguments.fasttrackml:
+        servers.append(lambda: fasttrackml_server(arguments.fasttrackml))
     for server in servers:
         with server() as target:
             for result in asyncio.run(measure(target, arguments.clients, arguments.seconds)):
@@ -126,6 +130,19 @@ def mlflow_server(python: str) -> Iterator[Target]:
         with _process(command, Path(folder)):
             _until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read())
             yield Target("mlflow", "127.0.0.1", port, "", "")
+
+
+@contextmanager
+def fasttrackml_server(program: str) -> Iterator[Target]:
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        command = [program, "server", "--listen-address", f"127.0.0.1:{port}"]
+        command += ["--database-uri", f"sqlite://{folder}/fml.db", "--default-artifact-root", folder]
+        with _process(command, Path(folder)):
+            _until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read())
+            yield Target("fasttrackml", "127.0.0.1", port, "", "")
 
 
 async def _drive(

@@ -243,6 +243,5 @@ def _route(method: str, root: str, path: str, permission: str, handler: web.Hand
 def _not_built(call: Call) -> ApiError:
     return error(
         "NOT_IMPLEMENTED",
-        f"{call.request.method} {call.request.url.path} is not built in this version of Lazulite. "
-        "docs/coverage.md lists what is.",
+        f"{call.request.method} {call.request.url.path} is not built in this version of Lazulite.",
     )

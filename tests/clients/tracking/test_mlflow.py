@@ -191,9 +191,21 @@ def test_large_files_go_in_parts_both_ways(mlflow: Any, tmp_path: Path, monkeypa
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "true")
     for name in ("UPLOAD_MINIMUM_FILE", "UPLOAD_CHUNK", "DOWNLOAD_MINIMUM_FILE", "DOWNLOAD_CHUNK"):
         monkeypatch.setenv(f"MLFLOW_MULTIPART_{name}_SIZE", str(5 * 2**20))
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    # A client that cannot upload in parts quietly sends the whole file: count what it completed.
+    completed: list[str] = []
+    complete = HttpArtifactRepository.complete_multipart_upload
+
+    def counted(self: Any, *args: Any, **more: Any) -> None:
+        complete(self, *args, **more)
+        completed.append(args[0])
+
+    monkeypatch.setattr(HttpArtifactRepository, "complete_multipart_upload", counted)
     content = bytes(range(256)) * (12 * 4096 + 1)
     (tmp_path / "big.bin").write_bytes(content)
     with mlflow.start_run(experiment_id="0") as run:
         mlflow.log_artifact(str(tmp_path / "big.bin"), "deep")
     found = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="deep/big.bin")
     assert Path(found).read_bytes() == content
+    assert len(completed) == 1
