@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lazulite.core.errors import ApiError, nearest, not_implemented, validation
+from lazulite.model import parallel_task, sweep, sweep_node
 from lazulite.model import pipeline_graph as graph
-from lazulite.model import sweep, sweep_node
 from lazulite.model.pipeline_graph import InputOf, OutputOf, WrittenTo
 from lazulite.resources import job_rules, references, typed_inputs
 from lazulite.resources.declaration import Write
@@ -166,7 +166,18 @@ def _check_literal(name: str, bound: Json, declared: Json, where: str, target: s
 
 def _check_command(node: Node) -> Json:
     check_inputs(node)
-    write, spec = node.scope.write, node.spec
+    return _pin_run(node, node.spec)
+
+
+def _check_parallel(node: Node) -> Json:
+    check_inputs(node)
+    parallel_task.check(node.name, node.sent, node.spec, node.target)
+    return _pin_run(node, parallel_task.task(node.spec))
+
+
+def _pin_run(node: Node, spec: Json) -> Json:
+    """The environment and code that `spec` names, and the compute."""
+    write = node.scope.write
     text = spec.get("environment")
     if not isinstance(text, str) or not text:
         raise validation(f"The component of the node '{node.name}' has no environment.", f"{node.target}.environment")
@@ -289,4 +300,5 @@ NODE_CHECKS: dict[str, Callable[[Node], Json]] = {
     "command": _check_command,
     "pipeline": _check_pipeline,
     "sweep": _check_sweep,
+    "parallel": _check_parallel,
 }
