@@ -5,6 +5,8 @@ A method often asks for something else first (its endpoint, its connection); the
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -99,9 +101,13 @@ def _backfill(client: MLClient) -> Any:
     )
 
 
-def _feature_set() -> FeatureSet:
-    specification = FeatureSetSpecification(path=str(_INPUT / "feature_set"))
-    return FeatureSet(name="f", version="1", entities=["azureml:e:1"], specification=specification)
+def _feature_set(client: MLClient) -> Any:
+    # The SDK writes into the folder it uploads.
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(_INPUT / "feature_set", folder, dirs_exist_ok=True)
+        specification = FeatureSetSpecification(path=folder)
+        wanted = FeatureSet(name="f", version="1", entities=["azureml:e:1"], specification=specification)
+        return client.feature_sets.begin_create_or_update(wanted)
 
 
 def _entity() -> FeatureStoreEntity:
@@ -166,7 +172,7 @@ CALLS: dict[str, Call] = {
     "environments.share": lambda c: c.environments.share("AzureML-sklearn-1.5", "1", **_SHARED),
     "feature_sets.archive": lambda c: c.feature_sets.archive("f", "1"),
     "feature_sets.begin_backfill": _backfill,
-    "feature_sets.begin_create_or_update": lambda c: c.feature_sets.begin_create_or_update(_feature_set()),
+    "feature_sets.begin_create_or_update": _feature_set,
     "feature_sets.get": lambda c: c.feature_sets.get("f", "1"),
     "feature_sets.get_feature": lambda c: c.feature_sets.get_feature("f", "1", feature_name="x"),
     "feature_sets.list": lambda c: c.feature_sets.list(),
