@@ -63,7 +63,9 @@ def main(argv: list[str] | None = None) -> list[Row]:
             rows.append(_row("idle memory (RSS)", _rss_mib(running), "MiB"))
             rows += submit_rows(running)
             rows += write_rows(running)
-        rows.append(_row("job in AzureML-sklearn-1.5, built with a warm package cache", build_seconds(Path(scratch)), "s"))
+        rows.append(
+            _row("job in AzureML-sklearn-1.5, built with a warm package cache", build_seconds(Path(scratch)), "s")
+        )
         rows += ray_rows(options.ray, Path(scratch))
     for row in rows:
         print(f"{row['what']:<55}{row['value']:>12} {row['unit']}")

@@ -45,7 +45,9 @@ class Engine:
         self._backends = list(backends)
         by_name = {backend.name: backend for backend in backends}
         self._environments = environments or Environments(storage, in_containers=settings.container is not None)
-        self._jobs = jobs = JobController(database, by_name, settings, storage, tokens, self._environments, clock, self.wake)
+        self._jobs = jobs = JobController(
+            database, by_name, settings, storage, tokens, self._environments, clock, self.wake
+        )
         computes = ComputeController(database, settings, clock)
         sweeps = SweepController(database, settings, storage, clock)
         pipelines = PipelineController(database, settings, storage, clock, self.wake)

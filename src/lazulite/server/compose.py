@@ -29,8 +29,8 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
-from lazulite.server import isolation as isolations
 from lazulite.server import debug_plans, pages
+from lazulite.server import isolation as isolations
 from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application

@@ -4,11 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
 from lazulite.core.web import PUBLIC, JsonResponse, Route
 from lazulite.server.app import Application
 from lazulite.server.router import Router
-from starlette.requests import Request
-from starlette.responses import Response
 
 
 async def _length(request: Request) -> Response:
