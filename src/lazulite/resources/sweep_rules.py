@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.util import find_spec
 
-from lazulite.core.errors import ApiError, nearest, validation
+from lazulite.core.errors import ApiError, nearest, not_implemented, validation
 from lazulite.model import sweep
 from lazulite.model.search_space import Dimension
 from lazulite.resources import job_rules
@@ -20,6 +21,10 @@ def check_sweep_job(write: Write) -> Json:
 
     Raises ApiError 400 or 404 naming the field, what was wrong with it and what would be right.
     """
+    if not _can_sample():
+        raise not_implemented(
+            "Jobs.create_or_update of a Sweep job without the extra 'sweeps' (pip install lazulite[sweeps])"
+        )
     properties = write.properties
     settings = sweep.read(write.name, properties)
     trial = properties.get("trial")
@@ -62,3 +67,8 @@ def _of_trial(error: ApiError) -> ApiError:
     if field.split(".")[0] in _OF_TRIAL:
         error.target = f"properties.trial.{field}"
     return error
+
+
+def _can_sample() -> bool:
+    """Whether what draws points is installed: it is an extra, for its size."""
+    return all(find_spec(name) is not None for name in ("optuna", "scipy"))
