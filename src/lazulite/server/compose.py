@@ -83,10 +83,11 @@ class Addresses:
 
 async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platform:
     """Make every room of the server for the ports it was given, and the first workspace where there is none."""
-    probing = asyncio.gather(isolations.probe(settings), runtimes.probe(settings))  # meanwhile the rest is made
+    # What refuses to start comes first; then the machine is probed while the rest is made.
     database = Database(settings.database)
-    secrets = SealedSecrets(keys.master)
     store = _store(settings)
+    probing = asyncio.gather(isolations.probe(settings), runtimes.probe(settings))
+    secrets = SealedSecrets(keys.master)
     authority = addresses.https_url.split("://", 1)[1]
     accounts = StorageAccounts(database, secrets, store, authority)
     artifacts = Artifacts(database, accounts, store)
