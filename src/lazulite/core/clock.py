@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 
 Clock = Callable[[], dt.datetime]
@@ -34,8 +35,6 @@ def parse_iso(text: str) -> dt.datetime:
 
 def parse_duration(text: str) -> float:
     """Seconds of an ISO 8601 duration of days and smaller (`PT2M`, `P1DT2H`). Raises ValueError."""
-    import re
-
     match = re.fullmatch(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", text.strip())
     if not match or not any(match.groups()):
         raise ValueError(f"'{text}' is not an ISO 8601 duration such as PT120S or PT2H")

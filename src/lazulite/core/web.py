@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -98,8 +99,6 @@ async def json_body(request: Request, *, required: bool = True) -> dict[str, Any
 
 def _lenient(raw: bytes, error: Exception) -> Any:
     # Scripts that build bodies by hand leave raw newlines inside strings; Azure's own parser takes them.
-    import json
-
     try:
         return json.loads(raw, strict=False)
     except (ValueError, RecursionError):

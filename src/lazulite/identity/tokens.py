@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -106,8 +107,6 @@ def load_key(path: Path) -> RSAKey:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file only its owner may read, whole or not at all."""
-    import os
-
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

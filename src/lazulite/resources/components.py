@@ -5,8 +5,8 @@ from __future__ import annotations
 from lazulite.core.errors import nearest, validation
 from lazulite.model import wire
 from lazulite.resources import assets
-from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
-from lazulite.store.resources import Json, Resource
+from lazulite.resources.declaration import ResourceType, Shape, Write
+from lazulite.store.resources import Json
 
 KINDS = ("command", "parallel", "pipeline", "spark", "sweep", "automl", "import", "datatransfer", "data_transfer")
 
@@ -26,10 +26,6 @@ def prepare(write: Write) -> None:
     assets.prepare(write, ("componentSpec",), "Component")
 
 
-def view(reading: Reading, resource: Resource) -> Json:
-    return assets.view(reading, resource)
-
-
 def _without_nulls(spec: Json) -> Json:
     # The SDK reads a null where it expects an object as a crash, and an absent field as absent.
     return {
@@ -45,5 +41,5 @@ TYPE = ResourceType(
     wire=wire.Component,
     shape=Shape.VERSIONED,
     prepare=prepare,
-    view=view,
+    view=assets.view,
 )

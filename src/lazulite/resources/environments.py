@@ -10,7 +10,7 @@ from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.model import wire
 from lazulite.resources import assets
 from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
-from lazulite.store.resources import Json, Resource
+from lazulite.store.resources import Json
 
 _FIXED = ("image", "condaFile", "build", "osType")
 
@@ -112,16 +112,12 @@ _SYSTEM = {
 }
 
 
-def view(reading: Reading, resource: Resource) -> Json:
-    return assets.view(reading, resource)
-
-
 TYPE = ResourceType(
     collection="workspaces/environments",
     operations="EnvironmentVersions",
     wire=wire.Environment,
     shape=Shape.VERSIONED,
     prepare=prepare,
-    view=view,
+    view=assets.view,
     virtual=Curated(),
 )

@@ -6,6 +6,7 @@ MLflow client made has no row here and is shown as a job all the same.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -251,8 +252,6 @@ def _outputs(declared: Json, status: job_status.JobStatus) -> Json:
 
 
 def _as_job(reading: Reading, workspace: str, run: runs.Run) -> Json:
-    import datetime as dt
-
     created = iso(dt.datetime.fromtimestamp(run.created_ms / 1000, dt.UTC))
     tags = runs.tags(reading.connection, workspace, [run.run_id]).get(run.run_id, {})
     return {

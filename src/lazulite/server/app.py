@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from lazulite.core.errors import ApiError, not_found
 from lazulite.core.principal import Principal
@@ -211,7 +210,3 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
-
-
-def empty(status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(b"", status, headers)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,6 @@ def prepare(settings: Settings) -> Keys:
     if not (root / "master.key").exists():
         write_private(root / "master.key", secrets.token_bytes(32))
     if not (root / "tenant").exists():
-        import uuid
-
         write_private(root / "tenant", str(uuid.uuid4()).encode())
     if fresh:
         write_private(user, secrets.token_urlsafe(32).encode())

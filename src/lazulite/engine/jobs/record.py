@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.clock import parse_iso
 from lazulite.engine.states import check
 from lazulite.model import job_status
-from lazulite.model.job_status import JobState, JobStatus
+from lazulite.model.job_status import ACTIVE, JobState, JobStatus
 from lazulite.store import resources, runs
 from lazulite.store.resources import Resource
+from lazulite.store.tables import resources as table
 
 JOBS = "microsoft.machinelearningservices/workspaces/jobs"
 
@@ -34,6 +36,14 @@ _RUN_STATUS = {
 def is_command(job: Resource) -> bool:
     """Whether the job is one process to run; the others are parents of jobs, and have controllers of their own."""
     return str(job.properties.get("jobType", "Command")) == "Command"
+
+
+def active_keys(connection: Connection, kind: str) -> list[str]:
+    """Keys of the jobs of a `jobType` that have not ended, without decoding any of them."""
+    active = table.c.state.in_([state.value for state in ACTIVE])
+    query = sa.select(table.c.key, table.c.spec).where(table.c.type == JOBS, active)
+    marker = f'"{kind}"'.encode()
+    return [row.key for row in connection.execute(query) if marker in row.spec]
 
 
 def save(connection: Connection, job: Resource, status: JobStatus) -> Resource:

@@ -15,7 +15,7 @@ from lazulite.core import arm_id
 from lazulite.core.clock import Clock, iso
 from lazulite.core.errors import ApiError
 from lazulite.engine.jobs.finish import register_outputs
-from lazulite.engine.jobs.record import JOBS, save
+from lazulite.engine.jobs.record import active_keys, save
 from lazulite.engine.pipelines import births, children, log
 from lazulite.engine.pipelines.births import Ready
 from lazulite.engine.pipelines.children import Birth
@@ -24,7 +24,7 @@ from lazulite.engine.settings import EngineSettings
 from lazulite.engine.states import advance
 from lazulite.model import job_status
 from lazulite.model import pipeline_graph as graph
-from lazulite.model.job_status import ACTIVE, TERMINAL, JobError, JobOutput, JobState, JobStatus
+from lazulite.model.job_status import TERMINAL, JobError, JobOutput, JobState, JobStatus
 from lazulite.resources import places
 from lazulite.store import resources
 from lazulite.store.database import Database
@@ -96,11 +96,7 @@ class PipelineController:
         return None if changed_key in self._others else changed_key
 
     async def pending(self) -> Iterable[str]:
-        query = sa.select(table.c.key, table.c.spec).where(
-            table.c.type == JOBS, table.c.state.in_([state.value for state in ACTIVE])
-        )
-        rows = await self._database.read(lambda c: c.execute(query).all())
-        found = [row.key for row in rows if b'"Pipeline"' in row.spec]
+        found = await self._database.read(lambda c: active_keys(c, "Pipeline"))
         self._others.difference_update(found)
         return found
 

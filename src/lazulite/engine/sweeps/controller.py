@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
@@ -16,21 +15,20 @@ from lazulite.core.clock import Clock, iso, parse_iso
 from lazulite.core.errors import ApiError
 from lazulite.engine.jobs.decide import failed
 from lazulite.engine.jobs.finish import register_outputs
-from lazulite.engine.jobs.record import JOBS, save
+from lazulite.engine.jobs.record import active_keys, save
 from lazulite.engine.settings import EngineSettings
 from lazulite.engine.states import advance
 from lazulite.engine.sweeps import describe, log, memory, trials
 from lazulite.engine.sweeps.decide import Decision, Trial, best, decide
 from lazulite.engine.sweeps.memory import Event, Look, Memory
 from lazulite.model import job_status
-from lazulite.model.job_status import ACTIVE, TERMINAL, JobError, JobState, JobStatus
+from lazulite.model.job_status import TERMINAL, JobError, JobState, JobStatus
 from lazulite.model.search_space import Point, Values
 from lazulite.resources import places
 from lazulite.store import resources, runs
 from lazulite.store.database import Database
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Resource
-from lazulite.store.tables import resources as table
 
 #: Seconds between two looks at the metrics of running trials, where a policy judges them.
 _JUDGE_S = 1.0
@@ -61,11 +59,7 @@ class SweepController:
         return None if changed_key in self._others else changed_key
 
     async def pending(self) -> Iterable[str]:
-        query = sa.select(table.c.key, table.c.spec).where(
-            table.c.type == JOBS, table.c.state.in_([state.value for state in ACTIVE])
-        )
-        rows = await self._database.read(lambda c: c.execute(query).all())
-        found = [row.key for row in rows if b'"Sweep"' in row.spec]
+        found = await self._database.read(lambda c: active_keys(c, "Sweep"))
         self._others.difference_update(found)
         return found
 
