@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core.clock import now_ms
 from lazulite.store.artifacts import run_folder
+from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, Experiment, workspace_number
 from lazulite.store.run_data import LoggedPoint
 from lazulite.store.run_tables import (
@@ -20,7 +21,6 @@ from lazulite.store.run_tables import (
     logged_model_tags,
     logged_models,
 )
-from lazulite.store.runs import upsert
 
 
 @dataclass(frozen=True, slots=True)

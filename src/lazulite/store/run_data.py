@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.store.bulk import rows_of, upsert
 from lazulite.store.run_tables import (
     datasets,
     latest_metrics,
@@ -19,13 +21,9 @@ from lazulite.store.run_tables import (
     run_params,
     run_tags,
 )
-from lazulite.store.runs import upsert
-
-_CHUNK = 5000  # numbers in one IN list; SQLite takes 32,766
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedPoint:
+class LoggedPoint(msgspec.Struct, frozen=True):
     """One value of a metric, as it is written and read. `value` may be NaN or infinite."""
 
     key: str
@@ -170,31 +168,27 @@ def params_of(c: Connection, runs: Sequence[int]) -> dict[int, dict[str, str]]:
 def latest_of(c: Connection, runs: Sequence[int]) -> dict[int, list[LoggedPoint]]:
     """The newest value of each metric of each of these runs."""
     found: dict[int, list[LoggedPoint]] = {number: [] for number in runs}
-    for chunk in _chunks(runs):
-        for row in c.execute(sa.select(latest_metrics).where(latest_metrics.c.run.in_(chunk))):
-            found[row.run].append(_point(row))
+    for run, key, value, timestamp, step, is_nan in rows_of(
+        c, "run, key, value, timestamp, step, is_nan", "latest_metrics", "run", runs
+    ):
+        found[run].append(LoggedPoint(key, math.nan if is_nan else value, timestamp, step))
     return found
 
 
 def datasets_of(c: Connection, runs: Sequence[int]) -> dict[int, list[DatasetInput]]:
     found: dict[int, list[DatasetInput]] = {number: [] for number in runs}
-    joined = sa.select(run_datasets.c.run, run_datasets.c.tags, datasets).join_from(
-        run_datasets, datasets, run_datasets.c.dataset == datasets.c.number
-    )
-    for chunk in _chunks(runs):
-        for row in c.execute(joined.where(run_datasets.c.run.in_(chunk)).order_by(datasets.c.number)):
-            tags = msgspec.json.decode(row.tags)
-            found[row.run].append(
-                DatasetInput(row.name, row.digest, row.source_type, row.source, row.schema, row.profile, tags)
-            )
+    columns = "run, number, tags, name, digest, source_type, source, schema, profile"
+    joined = "run_datasets join datasets on run_datasets.dataset = datasets.number"
+    for row in sorted(rows_of(c, columns, joined, "run", runs)):
+        run, _, tags, name, digest, source_type, source, schema, profile = row
+        found[run].append(DatasetInput(name, digest, source_type, source, schema, profile, msgspec.json.decode(tags)))
     return found
 
 
 def models_of(c: Connection, runs: Sequence[int]) -> dict[int, list[RunModel]]:
     found: dict[int, list[RunModel]] = {number: [] for number in runs}
-    for chunk in _chunks(runs):
-        for row in c.execute(sa.select(run_models).where(run_models.c.run.in_(chunk))):
-            found[row.run].append(RunModel(row.direction, row.model_id, row.step))
+    for run, direction, model_id, step in rows_of(c, "run, direction, model_id, step", "run_models", "run", runs):
+        found[run].append(RunModel(direction, model_id, step))
     return found
 
 
@@ -224,15 +218,9 @@ def _within(query: Any, run: int, key: str, start: int | None, end: int | None) 
 
 def _texts(c: Connection, table: sa.Table, runs: Sequence[int]) -> dict[int, dict[str, str]]:
     found: dict[int, dict[str, str]] = {number: {} for number in runs}
-    for chunk in _chunks(runs):
-        for run, key, value in c.execute(sa.select(table).where(table.c.run.in_(chunk))):
-            found[run][key] = value
+    for run, key, value in rows_of(c, "run, key, value", table.name, "run", runs):
+        found[run][key] = value
     return found
-
-
-def _chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), _CHUNK):
-        yield numbers[start : start + _CHUNK]
 
 
 _INSERT_PARAM = upsert(run_params)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from lazulite.core.clock import now_ms
 from lazulite.store import experiments as experiment_store
+from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, workspace_number
 from lazulite.store.run_tables import (
     datasets,
@@ -44,8 +46,7 @@ NAME_TAG = "mlflow.runName"
 PARENT_TAG = "mlflow.parentRunId"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One run. `number` is what rows refer to it by, and the cursor of lists; `lifecycle` is active or deleted."""
 
     number: int
@@ -322,36 +323,6 @@ def from_row(row: Row[*tuple[Any, ...]]) -> Run:
     values: tuple[Any, ...] = tuple(row)
     number, run_id, experiment, *rest, is_default = values
     return Run(number, run_id, experiment, DEFAULT_ID if is_default else str(experiment), *rest)
-
-
-@dataclass(frozen=True, slots=True)
-class Upsert:
-    """`insert ... on conflict`, run for many rows at once by the driver itself: the hot path of logging.
-
-    The text is the same on SQLite and PostgreSQL but for how a parameter is written.
-    """
-
-    columns: tuple[str, ...]
-    text: str
-
-    def run(self, c: Connection, rows: list[tuple[Any, ...]]) -> None:
-        """Rows in the order of `columns`."""
-        mark = "?" if c.dialect.paramstyle == "qmark" else "%s"
-        c.exec_driver_sql(self.text.format(", ".join(mark for _ in self.columns)), rows)
-
-
-def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> Upsert:
-    """Insert, or `replace` these columns where a row of the same primary key is there; without any, leave that row.
-
-    `where` may compare `excluded` (the new row) with the table's (the one there).
-    """
-    names = tuple(column.name for column in table.columns)
-    key = ", ".join(column.name for column in table.primary_key)
-    then = "update set " + ", ".join(f"{name} = excluded.{name}" for name in replace) if replace else "nothing"
-    if where:
-        then += f" where {where}"
-    into = f"insert into {table.name} ({', '.join(names)}) values"
-    return Upsert(names, f"{into} ({{}}) on conflict ({key}) do {then}")
 
 
 def _set(c: Connection, workspace_id: str, run_id: str, values: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, workspace_number
 from lazulite.store.run_tables import experiments
-from lazulite.store.runs import upsert
 from lazulite.store.trace_tables import assessments, spans, trace_metadata, trace_runs, trace_tags, traces
 
 Json = dict[str, Any]

@@ -1,0 +1,61 @@
+"""Many rows in one statement, past SQLAlchemy's expression language: the hot paths of logging and of searches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """`insert ... on conflict`, run for many rows at once by the driver itself: the hot path of logging.
+
+    The text is the same on SQLite and PostgreSQL but for how a parameter is written.
+    """
+
+    columns: tuple[str, ...]
+    text: str
+
+    def run(self, c: Connection, rows: list[tuple[Any, ...]]) -> None:
+        """Rows in the order of `columns`."""
+        mark = "?" if c.dialect.paramstyle == "qmark" else "%s"
+        c.exec_driver_sql(self.text.format(", ".join(mark for _ in self.columns)), rows)
+
+
+def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> Upsert:
+    """Insert, or `replace` these columns where a row of the same primary key is there; without any, leave that row.
+
+    `where` may compare `excluded` (the new row) with the table's (the one there).
+    """
+    names = tuple(column.name for column in table.columns)
+    key = ", ".join(column.name for column in table.primary_key)
+    then = "update set " + ", ".join(f"{name} = excluded.{name}" for name in replace) if replace else "nothing"
+    if where:
+        then += f" where {where}"
+    into = f"insert into {table.name} ({', '.join(names)}) values"
+    return Upsert(names, f"{into} ({{}}) on conflict ({key}) do {then}")
+
+
+def rows_of(c: Connection, columns: str, table: str, owner: str, numbers: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+    """`select columns from table` where `owner` is one of `numbers`, in one parameter however many they are.
+
+    `columns`, `table` and `owner` are SQL of ours.
+    """
+    if not numbers:
+        return ()
+    if c.dialect.name == "sqlite":
+        found = c.exec_driver_sql(
+            f"select {columns} from {table} where {owner} in (select value from json_each(?))",  # noqa: S608
+            (json.dumps(list(numbers)),),
+        )
+    else:
+        found = c.exec_driver_sql(
+            f"select {columns} from {table} where {owner} = any(%s)",  # noqa: S608
+            (list(numbers),),
+        )
+    return found.tuples()
