@@ -13,7 +13,7 @@ def run(case: Case, file: Path, place: platform.Place) -> list[str]:
     """Submit the job and wait until it has ended; returns notes. Raises TimeoutError and what the SDK raises."""
     from azure.ai.ml import load_job
 
-    values = place.storage() if case.patches else {}
+    values = place.values() if case.patches else {}
     file.write_text(sandbox.mirrored(sandbox.patched(file.read_text(), case.patches, values), case))
     with platform.quiet():
         place.client.jobs.create_or_update(load_job(file))

@@ -19,7 +19,8 @@ class ManifestError(Exception):
 class Patch:
     """Every match of the regular expression `pattern` in a cell or file becomes `replacement`.
 
-    The replacement may hold {account} and {key}: name and key of the workspace's storage account.
+    The replacement may hold {subscription}, {group} and {workspace}, and {account} and {key}: name and key of the
+    workspace's storage account.
     """
 
     pattern: str
@@ -31,13 +32,14 @@ class Expectation:
     """What one job must come to: its status, and what must be found of it.
 
     `log` are regular expressions its user log must match, `outputs` names of outputs that must hold a file, `metrics`
-    names of metrics that MLflow must know of it.
+    names of metrics that MLflow must know of it, `children` how many jobs it must have run, all of which completed.
     """
 
     status: str = "Completed"
     log: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    children: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Case:
     root: str
     path: str
     kind: str
+    #: A file beside the manifest that is laid at `path`, where the checkout has none.
+    own: str = ""
     #: Folders of the checkout it reads besides its own.
     also: tuple[str, ...] = ()
     #: What its notebook's kernel needs besides the SDK, MLflow and pandas.

@@ -31,7 +31,7 @@ def run(case: Case, file: Path, place: platform.Place, kernels: Path) -> list[st
 
     deadline = time.monotonic() + case.timeout_minutes * 60
     notebook = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
-    values = place.storage() if case.patches else {}
+    values = place.values() if case.patches else {}
     skipped = seen = 0
     with _kernel(notebook, file.parent, _interpreter(case, kernels), place.tracking_uri, case) as execute:
         for number, cell in enumerate(notebook.cells):

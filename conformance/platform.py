@@ -38,10 +38,16 @@ class Place:
     workspace: str
     tracking_uri: str
 
-    def storage(self) -> dict[str, str]:
-        """Name and key of the workspace's storage account, as its owner reads them from the portal."""
+    def values(self) -> dict[str, str]:
+        """What its owner reads from the portal: where it is, and name and key of its storage account."""
         account = str(self.client.workspaces.get().storage_account).rsplit("/", 1)[-1]
-        return {"account": account, "key": str(self.client.workspaces.get_keys(self.workspace).user_storage_key)}
+        return {
+            "subscription": self.subscription,
+            "group": self.group,
+            "workspace": self.workspace,
+            "account": account,
+            "key": str(self.client.workspaces.get_keys(self.workspace).user_storage_key),
+        }
 
 
 def make(platform: lazulite.Activation, case: Case, checkout: Path) -> Place:
@@ -94,6 +100,8 @@ def check(place: Place, jobs: list[Job], expected: tuple[Expectation, ...], scra
         for output in expectation.outputs:
             if not _output_files(place.client, name, output, scratch):
                 raise Unmet(f"output {output} of job {name} holds no file")
+        if expectation.children is not None:
+            _check_children(place.client, name, expectation.children)
         if missing := set(expectation.metrics) - _metrics(place, name, expectation):
             raise Unmet(f"MLflow knows no metric {', '.join(sorted(missing))} of job {name}")
 
@@ -114,6 +122,12 @@ def _log(client: MLClient, job: str, scratch: Path) -> str:
     with quiet():
         client.jobs.download(job, download_path=folder, all=True)
     return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("user_logs/*.txt")))
+
+
+def _check_children(client: MLClient, job: str, expected: int) -> None:
+    states = [_status(child) for child in client.jobs.list(parent_job_name=job)]
+    if states != ["Completed"] * expected:
+        raise Unmet(f"job {job} has the children {', '.join(states) or 'none'}; expected {expected}, all Completed")
 
 
 def _output_files(client: MLClient, job: str, output: str, scratch: Path) -> list[Path]:

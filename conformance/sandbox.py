@@ -19,7 +19,7 @@ class MissingFile(Exception):
 
 def copy(case: Case, checkout: Path, scratch: Path) -> Path:
     """Copy the case's folder, and those it reads besides, into `scratch`; returns the copied file to run."""
-    source = required(checkout, case.path)
+    source = Path(checkout, case.path) if case.own else required(checkout, case.path)
     for folder in (source.parent, *(required(checkout, also) for also in case.also)):
         target = scratch / folder.relative_to(checkout)
         if folder.is_dir():
@@ -27,6 +27,8 @@ def copy(case: Case, checkout: Path, scratch: Path) -> Path:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(folder, target)
+    if case.own:
+        shutil.copy2(Path(__file__).with_name(case.own), scratch / case.path)
     return scratch / source.relative_to(checkout)
 
 

@@ -18,7 +18,7 @@ class ScriptFailed(Exception):
 def run(case: Case, file: Path, place: platform.Place) -> list[str]:
     """Run the script, then wait for the jobs it submitted; returns notes. Raises ScriptFailed and TimeoutError."""
     deadline = time.monotonic() + case.timeout_minutes * 60
-    values = place.storage() if case.patches else {}
+    values = place.values() if case.patches else {}
     file.write_text(sandbox.mirrored(sandbox.patched(file.read_text(), case.patches, values), case))
     try:
         done = subprocess.run(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from lazulite.core.errors import nearest, validation
+from lazulite.core.errors import conflict, nearest, validation
 from lazulite.model import wire
 from lazulite.resources import assets
 from lazulite.resources.declaration import ResourceType, Shape, Write
 from lazulite.store.resources import Json
 
+#: What of a version's specification may still be told otherwise; all else is what it runs.
+_TOLD = ("name", "version", "display_name", "description", "tags", "properties", "_source", "$schema")
 KINDS = ("command", "parallel", "pipeline", "spark", "sweep", "automl", "import", "datatransfer", "data_transfer")
 
 
@@ -23,7 +25,24 @@ def prepare(write: Write) -> None:
         raise validation(f"The component's type is '{kind}'.{nearest(kind, KINDS)}", "properties.componentSpec.type")
     name = write.id.rsplit("/", 3)[1]
     properties["componentSpec"] = {**_without_nulls(spec), "name": spec.get("name") or name, "version": write.name}
-    assets.prepare(write, ("componentSpec",), "Component")
+    if write.existing is not None:
+        _check_unchanged(write, name)
+    assets.prepare(write, (), "Component")
+
+
+def _check_unchanged(write: Write, name: str) -> None:
+    """Raises ApiError 409 naming what differs from the version that is there."""
+    assert write.existing is not None
+    before, after = write.existing.properties["componentSpec"], write.properties["componentSpec"]
+    fields = sorted({*before, *after} - {*_TOLD})
+    changed = [field for field in fields if before.get(field) != after.get(field)]
+    if changed:
+        raise conflict(
+            f"Component '{name}' has a version '{write.name}' already, with another {' and '.join(changed)}; what a "
+            "version runs never changes. Leave the version out to get the next one, or name a new one.",
+            f"properties.componentSpec.{changed[0]}",
+            code="VersionAlreadyExists",
+        )
 
 
 def _without_nulls(spec: Json) -> Json:

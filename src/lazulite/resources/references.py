@@ -72,7 +72,11 @@ def datastore(c: Connection, workspace: str, reference: str, *, target: str = "d
 def _asset(c: Connection, workspace: str, collection: str, reference: str, target: str) -> Resource:
     found = _parsed(reference, collection, target)
     if found.registry is not None:
-        raise not_found(f"There is no registry '{found.registry}' with {collection} on this server.", target)
+        raise not_found(
+            f"The registry '{found.registry}' has no {_NOUNS[collection]} '{found.name}' on this server, which serves "
+            f"environments of registries only. Make it in the workspace and name it 'azureml:{found.name}:VERSION'.",
+            target,
+        )
     version = _version(c, found.workspace or workspace, collection, found)
     if version is None:
         raise _missing(c, found.workspace or workspace, collection, found, target)
