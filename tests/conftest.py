@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import postgres_fixture
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, RunningServer
 
 if TYPE_CHECKING:
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 def environments_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One store of built environments for all servers of a test run, so that each is built once."""
     return tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_fixture.Postgres]:
+    """A PostgreSQL for the whole test run; tests that ask for it are skipped where none starts."""
+    with postgres_fixture.started() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind: what asks for it is tested on both."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 't.db'}"
+    else:
+        with request.getfixturevalue("postgres").emptied() as url:
+            yield url
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Connection
@@ -15,8 +14,8 @@ WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearni
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database(f"sqlite:///{tmp_path / 'x.db'}")
+def database(database_url: str) -> Iterator[Database]:
+    found = Database(database_url)
     yield found
     found.close()
 

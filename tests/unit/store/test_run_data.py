@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,8 @@ WS = workspace_id("s", "g", "w")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database(f"sqlite:///{tmp_path}/t.db")
+def database(database_url: str) -> Iterator[Database]:
+    found = Database(database_url)
     yield found
     found.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ OTHER = workspace_id("s", "g", "other")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database(f"sqlite:///{tmp_path}/t.db")
+def database(database_url: str) -> Iterator[Database]:
+    found = Database(database_url)
     yield found
     found.close()
 
