@@ -18,8 +18,9 @@ import pytest
 
 #: PostgreSQL refuses to run as root: root's tests run it as `nobody`.
 _NOBODY = 65534
+_OPTIONS = ("listen_addresses=", "max_connections=200", "shared_buffers=64MB")
 #: The tests kill our server, never this one, so that it need not wait for the disk.
-_OPTIONS = ("fsync=off", "listen_addresses=", "max_connections=200", "shared_buffers=64MB", "autovacuum=off")
+_FORGETFUL = ("fsync=off", "autovacuum=off")
 _EMPTY = """
 do $$
 declare of record; filled boolean;
@@ -37,6 +38,7 @@ class Postgres:
 
     binaries: Path
     folder: Path
+    durable: bool = False
     process: subprocess.Popen[bytes] | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -76,7 +78,7 @@ class Postgres:
         said, _ = made.communicate(timeout=60)
         if made.returncode:
             raise RuntimeError(said.decode())
-        options = [f"--{option}" for option in (*_OPTIONS, f"unix_socket_directories={self.folder}")]
+        options = [f"--{option}" for option in (*self._options(), f"unix_socket_directories={self.folder}")]
         self.process = self._call("postgres", "-D", str(data), *options, quiet=True)
         deadline = time.monotonic() + 30
         while True:
@@ -86,6 +88,9 @@ class Postgres:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"postgres did not start (exit status {self.process.returncode})")
             time.sleep(0.02)
+
+    def _options(self) -> tuple[str, ...]:
+        return _OPTIONS if self.durable else (*_OPTIONS, *_FORGETFUL)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -108,12 +113,15 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Postgres]:
-    """A server for the length of the block. Skips the test where there is none, saying why."""
+def started(*, durable: bool = False) -> Iterator[Postgres]:
+    """A server for the length of the block, whose writes outlast a power cut where they are to be `durable`.
+
+    Skips the test where there is none, saying why.
+    """
     if os.name != "posix":
         pytest.skip("PostgreSQL is tested over a Unix socket")
     folder = Path(tempfile.mkdtemp(prefix="lazulite-pg-"))  # not pytest's, whose path may be too long for a socket
-    server = Postgres(_binaries(folder), folder)
+    server = Postgres(_binaries(folder), folder, durable)
     try:
         if os.geteuid() == 0:
             os.chown(folder, _NOBODY, _NOBODY)

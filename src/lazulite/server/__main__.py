@@ -9,6 +9,7 @@ import sys
 from lazulite.server.home import HomeInUse
 from lazulite.server.process import PortTaken, serve
 from lazulite.server.settings import SettingsError, load
+from lazulite.store.database import DatabaseUnusable
 from lazulite.store.schema import WrongSchema
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     except PortTaken as error:
         print(f"lazulite: {error}", file=sys.stderr)
         return 4
-    except (SettingsError, WrongSchema) as error:
+    except (SettingsError, DatabaseUnusable, WrongSchema) as error:
         print(f"lazulite: {error}", file=sys.stderr)
         return 2
     return 0

@@ -1,8 +1,9 @@
 """One writer that commits groups, many readers.
 
-On SQLite every write goes through one thread, which takes all the writes that wait, runs each inside its own
-savepoint and commits them together (WAL, synchronous=FULL): an acknowledged write is on the disk, and a thousand
-waiting writers share one fsync. On PostgreSQL writes are ordinary transactions on a pool.
+Every write goes through one thread, which takes all the writes that wait, runs each inside its own savepoint and
+commits them together (SQLite: WAL, synchronous=FULL): an acknowledged write is on the disk, and a thousand waiting
+writers share one fsync. On PostgreSQL the thread's connection holds an advisory lock: what a write has read cannot change
+before it commits, there as on SQLite, and a second server on the same database is refused.
 """
 
 from __future__ import annotations
@@ -23,8 +24,15 @@ from lazulite.store import schema
 T = TypeVar("T")
 Listener = Callable[[frozenset[str]], None]
 _GROUP_LIMIT = 512
+#: A PostgreSQL backend tells others of up to 64 savepoints cheaply.
+_GROUP_LIMIT_POSTGRES = 60
+_LOCK, _LOCK_WAIT = 0x1A2711E, "15s"  # longer than PostgreSQL takes to notice that a killed server is gone
 _PATIENCE_S = 0.02  # how long a reader waits for the one before it
 _CHANGED = "lazulite_changed"
+
+
+class DatabaseUnusable(Exception):
+    """There is no using the database; the message says why."""
 
 
 class Database:
@@ -34,20 +42,21 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
-        self._sqlite = self.engine.dialect.name == "sqlite"
+        """Raises DatabaseUnusable and `schema.WrongSchema`."""
+        self.engine, self._writing = _engines(url)
+        self._sqlite = self.engine is self._writing
+        self._group_limit = _GROUP_LIMIT if self._sqlite else _GROUP_LIMIT_POSTGRES
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
         self._listeners: list[Listener] = []
-        with self.engine.begin() as connection:
-            schema.ensure(connection)
-        writers = 1 if self._sqlite else 4
-        self._writers = [
-            threading.Thread(target=self._write_loop, name=f"store-write-{n}", daemon=True) for n in range(writers)
-        ]
-        for thread in self._writers:
-            thread.start()
+        try:
+            with self._writing.begin() as connection:
+                schema.ensure(connection)
+        except sa.exc.OperationalError as error:
+            raise DatabaseUnusable(_why(self.engine.url, error)) from None
+        self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
+        self._writer.start()
 
     async def write(self, function: Callable[[Connection], T]) -> T:
         """Run `function` in a transaction; return its result once it is durable.
@@ -75,11 +84,10 @@ class Database:
 
     def close(self) -> None:
         """Finish what was submitted and close. Idempotent."""
-        for _ in self._writers:
-            self._queue.put(None)
-        for thread in self._writers:
-            thread.join(timeout=30)
+        self._queue.put(None)
+        self._writer.join(timeout=30)
         self._readers.shutdown(wait=True)
+        self._writing.dispose()
         self.engine.dispose()
 
     @contextmanager
@@ -102,7 +110,7 @@ class Database:
         return future
 
     def _write_loop(self) -> None:
-        connection = self.engine.connect()
+        connection = self._writing.connect()
         try:
             while (first := self._queue.get()) is not None:
                 group, ended = self._take(first)
@@ -114,9 +122,8 @@ class Database:
 
     def _take(self, first: _Write) -> tuple[list[_Write], bool]:
         group = [first]
-        limit = _GROUP_LIMIT if self._sqlite else 1
         with suppress(queue.Empty):
-            while len(group) < limit:
+            while len(group) < self._group_limit:
                 item = self._queue.get_nowait()
                 if item is None:
                     return group, True
@@ -178,9 +185,39 @@ def changed(connection: Connection, keys: Iterable[str]) -> None:
     connection.info.setdefault(_CHANGED, set()).update(keys)
 
 
-def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_size=12, pool_pre_ping=True)
+def _engines(url: str) -> tuple[Engine, Engine]:
+    """What reads and what writes: the same for SQLite."""
+    if url.startswith("sqlite"):
+        engine = _sqlite(url)
+        return engine, engine
+    try:
+        return _postgres(url)
+    except (ImportError, sa.exc.ArgumentError) as error:
+        raise DatabaseUnusable(f"database_url: {error}. PostgreSQL needs `pip install 'lazulite[postgres]'`") from None
+
+
+def _postgres(url: str) -> tuple[Engine, Engine]:
+    reading = sa.create_engine(url, pool_size=12, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+    writing = sa.create_engine(url, pool_size=1, max_overflow=0)
+
+    @sa.event.listens_for(writing, "connect")
+    def _claim(dbapi_connection: Any, _record: Any) -> None:
+        cursor = dbapi_connection.cursor()
+        cursor.execute(f"set lock_timeout = '{_LOCK_WAIT}'")
+        cursor.execute(f"select pg_advisory_lock({_LOCK})")
+        cursor.execute("set lock_timeout = 0")
+        dbapi_connection.commit()
+
+    return reading, writing
+
+
+def _why(url: sa.URL, error: sa.exc.OperationalError) -> str:
+    if getattr(error.orig, "sqlstate", None) == "55P03":
+        return f"another server uses the database {url!r}; one database is one server's"
+    return f"the database {url!r} cannot be used: {error.orig}"
+
+
+def _sqlite(url: str) -> Engine:
     engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, pool_size=8)
 
     @sa.event.listens_for(engine, "connect")

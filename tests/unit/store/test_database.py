@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from tests.postgres_fixture import Postgres
 
 from lazulite.store import resources
-from lazulite.store.database import Database
+from lazulite.store.database import Database, DatabaseUnusable
 
 TYPE = "Microsoft.MachineLearningServices/workspaces/data"
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/W"
@@ -99,3 +101,60 @@ async def test_pages_in_both_directions(database: Database) -> None:
         lambda c: resources.children(c, WORKSPACE, TYPE, newest_first=True, after=after, archived=False)
     )
     assert [r.name for r in rest] == ["d1", "d0"]
+
+
+async def test_writes_see_one_another_whoever_submits_them(database: Database) -> None:
+    """What a write has read cannot change before it commits: on either database."""
+
+    def count(c: Connection) -> int:
+        found = resources.get(c, f"{WORKSPACE}/data/counter")
+        if found is None:
+            found = resources.insert(c, a_resource("counter", label="0"), by="me")
+        value = int(found.label or 0) + 1
+        resources.update(c, found.with_(label=str(value)))
+        return value
+
+    values = await asyncio.gather(*(database.write(count) for _ in range(100)))
+    assert sorted(values) == list(range(1, 101))
+
+
+def test_a_reader_sees_one_moment(database: Database) -> None:
+    def twice(c: Connection) -> tuple[bool, bool]:
+        before = resources.exists(c, f"{WORKSPACE}/data/late")
+        database.write_sync(lambda w: resources.insert(w, a_resource("late"), by="me"))
+        return before, resources.exists(c, f"{WORKSPACE}/data/late")
+
+    assert database.read_sync(twice) == (False, False)
+    assert database.read_sync(lambda c: resources.exists(c, f"{WORKSPACE}/data/late"))
+
+
+def test_a_database_is_one_servers(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lazulite.store.database._LOCK_WAIT", "50ms")
+    with postgres.database() as url:
+        first = Database(url)
+        with pytest.raises(DatabaseUnusable, match="another server"):
+            Database(url)
+        first.close()
+        Database(url).close()
+
+
+def test_a_lost_connection_is_made_again(postgres: Postgres) -> None:
+    with postgres.database() as url:
+        name = sa.make_url(url).database
+        database = Database(url)
+        database.read_sync(lambda c: None)
+        postgres.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+        with pytest.raises(sa.exc.OperationalError):  # the write under way when it was lost
+            database.write_sync(lambda c: resources.insert(c, a_resource("lost"), by="me"))
+        database.write_sync(lambda c: resources.insert(c, a_resource("after"), by="me"))
+        found = database.read_sync(lambda c: resources.children(c, WORKSPACE, TYPE))
+        assert [r.name for r in found] == ["after"]
+        database.close()
+
+
+def test_what_cannot_be_reached_is_said() -> None:
+    with pytest.raises(DatabaseUnusable, match="database_url"):
+        Database("nonsense://x")
+    with pytest.raises(DatabaseUnusable, match=r"\*\*\*.*cannot be used") as caught:
+        Database("postgresql+psycopg://me:secret@/x?host=/nowhere")
+    assert "secret" not in str(caught.value)
