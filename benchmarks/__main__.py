@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import jobs, storage, sweeps
+from benchmarks import jobs, storage, sweeps, tracking
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def main() -> None:
-    sections = {"Platform": jobs.main([]), "Storage": storage.main([]), "Sweeps": sweeps.main([])}
+    sections = {
+        "Platform": jobs.main([]),
+        "Storage": storage.main([]),
+        "Tracking": tracking.main([]),
+        "Sweeps": sweeps.main([]),
+    }
     RESULTS.write_text(document(sections))
     print(f"\nwritten to {RESULTS}")
 

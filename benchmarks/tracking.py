@@ -1,10 +1,10 @@
-"""Tracking: runs created, batches logged and searches answered a second, beside MLflow's own server.
+"""Tracking: runs created, batches logged and searches answered a second, beside MLflow's own server and FastTrackML.
 
-    python -m benchmarks.tracking [--seconds S] [--clients N] [--mlflow PYTHON] [--fasttrackml FML]
+    python -m benchmarks.tracking [--seconds S] [--clients N] [--mlflow PYTHON] [--fasttrackml FML] [--alone]
 
-`PYTHON` is an interpreter that has the full `mlflow` wheel and `FML` FastTrackML's program; without them only ours is
-measured. The servers run on this machine over plain HTTP with SQLite in a new folder, one after the other, driven by the
-same script. Ours uses the database that `LAZULITE_DATABASE_URL` names, if it names one.
+`PYTHON` is an interpreter that has the full `mlflow` wheel and `FML` FastTrackML's program; without them both are installed
+into a scratch folder. The servers run one after the other, each on SQLite in a new folder (ours on PostgreSQL too),
+driven by the same script. Ours then answers for a store of 100,000 runs and a metric of 1,000,000 points.
 """
 
 from __future__ import annotations
@@ -13,80 +13,82 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-WORKSPACE = (
-    "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-lazulite"
-    "/providers/Microsoft.MachineLearningServices/workspaces/mlw-default"
+from benchmarks.tracking_servers import (
+    Target,
+    fasttrackml_server,
+    install,
+    lazulite_server,
+    mlflow_server,
+    postgres,
 )
+
 _NUMBERS = itertools.count(1)  # of steps and times: no point is sent twice
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a server's MLflow API is: `base` is the path above `/api/2.0/mlflow`."""
-
-    name: str
-    host: str
-    port: int
-    base: str
-    token: str
-
-
-@dataclass(frozen=True)
-class Result:
-    server: str
-    operation: str
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.server:11} {self.operation:28} {self.per_second:10.0f}/s"
-            f"   p50 {self.p50_ms:7.1f} ms   p99 {self.p99_ms:7.1f} ms"
-        )
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--clients", type=int, default=10)
-    parser.add_argument("--mlflow", help="an interpreter with the full mlflow wheel")
-    parser.add_argument("--fasttrackml", help="FastTrackML's program, fml")
-    arguments = parser.parse_args()
-    servers: list[Callable[[], Any]] = [lazulite_server]
-    if arguments.mlflow:
-        servers.append(lambda: mlflow_server(arguments.mlflow))
-    if arguments.fasttrackml:
-        servers.append(lambda: fasttrackml_server(arguments.fasttrackml))
-    for server in servers:
-        with server() as target:
-            for result in asyncio.run(measure(target, arguments.clients, arguments.seconds)):
-                print(result, flush=True)
+    parser.add_argument("--mlflow", type=Path, help="an interpreter with the full mlflow wheel")
+    parser.add_argument("--fasttrackml", type=Path, help="FastTrackML's program, fml")
+    parser.add_argument("--alone", action="store_true", help="measure this server alone")
+    parser.add_argument("--runs", type=int, default=100_000, help="of the large store; 0 leaves it out")
+    parser.add_argument("--points", type=int, default=1_000_000, help="of the long metric; 0 leaves it out")
+    options = parser.parse_args(argv)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="lazulite-bench-") as scratch:
+        servers: list[AbstractContextManager[Target]] = [lazulite_server()]
+        if not options.alone:
+            servers += _peers(options, Path(scratch))
+        for server in servers:
+            with server as target:
+                rows += asyncio.run(measure(target, options.clients, options.seconds))
+    rows += on_postgres(options.clients, options.seconds)
+    with lazulite_server() as target:
+        rows += asyncio.run(measure_large(target, options.clients, options.runs, options.points))
+    _print_ratios(rows)
+    return rows
 
 
-async def measure(target: Target, clients: int, seconds: float) -> list[Result]:
+def _peers(options: argparse.Namespace, scratch: Path) -> list[AbstractContextManager[Target]]:
+    found: list[AbstractContextManager[Target]] = []
+    for peer, given, program, server in (
+        ("mlflow", options.mlflow, "python", mlflow_server),
+        ("fasttrackml", options.fasttrackml, "fml", fasttrackml_server),
+    ):
+        executable = given or ((folder := install(peer, scratch)) and folder / program)
+        if executable is None:
+            print(f"{peer} could not be installed; its rows are skipped")
+        else:
+            found.append(server(executable))
+    return found
+
+
+def on_postgres(clients: int, seconds: float) -> list[Row]:
+    try:
+        with postgres() as url, lazulite_server("lazulite, PostgreSQL", url) as target:
+            return asyncio.run(measure(target, clients, seconds))
+    except RuntimeError as error:
+        print(f"PostgreSQL: {error}; its rows are skipped")
+        return []
+
+
+async def measure(target: Target, clients: int, seconds: float) -> list[Row]:
     """Each operation for so many seconds by so many clients with a connection each."""
     connection = await _Connection.open(target)
     name = f"bench-{time.time_ns()}"
     experiment = (await connection.post("experiments/create", {"name": name}))["experiment_id"]
     run = await connection.post("runs/create", {"experiment_id": experiment, "start_time": 1})
     run_id = run["run"]["info"]["run_id"]
-    batches: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
+    operations: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
         "create_run": ("runs/create", lambda n: {"experiment_id": experiment, "start_time": n, "run_name": f"r{n}"}),
         "log_batch of 10 metrics": ("runs/log-batch", lambda n: {"run_id": run_id, "metrics": _points(10, n)}),
         "log_batch of 500 metrics": ("runs/log-batch", lambda n: {"run_id": run_id, "metrics": _points(500, n)}),
@@ -95,54 +97,61 @@ async def measure(target: Target, clients: int, seconds: float) -> list[Result]:
             lambda n: {"experiment_ids": [experiment], "max_results": 100, "order_by": ["attributes.start_time DESC"]},
         ),
     }
-    results = []
-    for operation, (path, body) in batches.items():
-        taken = await _drive(target, clients, seconds, path, body)
-        taken.sort()
-        results.append(
-            Result(target.name, operation, len(taken) / seconds, _at(taken, 0.5) * 1000, _at(taken, 0.99) * 1000)
-        )
     connection.close()
-    return results
+    rows = []
+    for operation, (path, body) in operations.items():
+        taken = await _drive(target, clients, seconds, path, body)
+        rows.append(_row(target, operation, f"{len(taken) / seconds:.0f}", "/s", taken))
+    return rows
 
 
-@contextmanager
-def lazulite_server() -> Iterator[Target]:
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        command = [sys.executable, "-m", "lazulite.server", "--home", str(home), "--port", "0", "--http-port", "0"]
-        with _process(command, Path(folder)):
-            note = _until(lambda: json.loads((home / "server.json").read_text()))
-            parts = urlsplit(note["http_url"])
-            token = _token(note["http_url"], (home / "secrets" / "user.key").read_text().strip())
-            yield Target("lazulite", parts.hostname or "", parts.port or 0, f"/mlflow/rest{WORKSPACE}", token)
+async def measure_large(target: Target, clients: int, runs: int, points: int) -> list[Row]:
+    """A search with a metric's filter and order among `runs` runs, and a chart of a metric of `points` points."""
+    connection = await _Connection.open(target)
+    rows = []
+    if runs:
+        experiment = (await connection.post("experiments/create", {"name": "large"}))["experiment_id"]
+        await _fill(target, experiment, clients, runs)
+        body = {"experiment_ids": [experiment], "max_results": 100, "order_by": ["metrics.loss ASC"]}
+        taken = await _repeat(connection, "runs/search", {**body, "filter": "metrics.loss > 0.5"}, 50)
+        rows.append(_row(target, f"search_runs of 100 in {runs:,} runs by a metric", _ms(taken), "ms", taken))
+    if points:
+        run = await connection.post("runs/create", {"experiment_id": "0", "start_time": 1})
+        run_id = run["run"]["info"]["run_id"]
+        for start in range(0, points, 1000):
+            steps = range(start, start + 1000)
+            metrics = [{"key": "loss", "value": step * 0.5, "timestamp": step, "step": step} for step in steps]
+            await connection.post("runs/log-batch", {"run_id": run_id, "metrics": metrics})
+        path = f"metrics/get-history-bulk-interval?run_ids={run_id}&metric_key=loss&max_results=2500"
+        taken = await _repeat(connection, path, None, 20)
+        rows.append(_row(target, f"chart of 2,500 of a metric's {points:,} points", _ms(taken), "ms", taken))
+    connection.close()
+    return rows
 
 
-@contextmanager
-def mlflow_server(python: str) -> Iterator[Target]:
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        command = [python, "-m", "mlflow", "server", "--port", str(port), "--host", "127.0.0.1"]
-        command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", folder]
-        with _process(command, Path(folder)):
-            _until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read())
-            yield Target("mlflow", "127.0.0.1", port, "", "")
+async def _fill(target: Target, experiment: str, clients: int, runs: int) -> None:
+    numbers = iter(range(runs))
+
+    async def client() -> None:
+        connection = await _Connection.open(target)
+        for n in numbers:
+            made = await connection.post("runs/create", {"experiment_id": experiment, "start_time": n})
+            loss = {"key": "loss", "value": n * 7919 % runs / runs, "timestamp": n, "step": 0}
+            await connection.post("runs/log-batch", {"run_id": made["run"]["info"]["run_id"], "metrics": [loss]})
+            if n % 20_000 == 0:
+                print(f"filling the store: {n:,} of {runs:,} runs", flush=True)
+        connection.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
 
 
-@contextmanager
-def fasttrackml_server(program: str) -> Iterator[Target]:
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        command = [program, "server", "--listen-address", f"127.0.0.1:{port}"]
-        command += ["--database-uri", f"sqlite://{folder}/fml.db", "--default-artifact-root", folder]
-        with _process(command, Path(folder)):
-            _until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).read())
-            yield Target("fasttrackml", "127.0.0.1", port, "", "")
+async def _repeat(connection: _Connection, path: str, body: dict[str, Any] | None, times: int) -> list[float]:
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        await connection.post(path, body)
+        taken.append(time.perf_counter() - start)
+    return taken
 
 
 async def _drive(
@@ -168,7 +177,7 @@ class _Connection:
     def __init__(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._target, self._reader, self._writer = target, reader, writer
         self._head = (
-            f"POST {target.base}/api/2.0/mlflow/%s HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
+            f"%s {target.base}/api/2.0/mlflow/%s HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
             f"Authorization: Bearer {target.token}\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         )
 
@@ -176,9 +185,10 @@ class _Connection:
     async def open(cls, target: Target) -> _Connection:
         return cls(target, *await asyncio.open_connection(target.host, target.port, limit=1 << 24))
 
-    async def post(self, path: str, body: dict[str, Any]) -> Any:
-        payload = json.dumps(body).encode()
-        self._writer.write((self._head % (path, len(payload))).encode() + payload)
+    async def post(self, path: str, body: dict[str, Any] | None) -> Any:
+        """GET where there is no body."""
+        payload = json.dumps(body).encode() if body is not None else b""
+        self._writer.write((self._head % ("GET" if body is None else "POST", path, len(payload))).encode() + payload)
         head = await self._reader.readuntil(b"\r\n\r\n")
         lower = head.lower()
         if b"transfer-encoding: chunked" in lower:
@@ -215,35 +225,37 @@ def _at(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-def _token(http_url: str, key: str) -> str:
-    url = f"{http_url}/msi/token?api-version=2019-08-01&resource=https://management.azure.com"
-    request = urllib.request.Request(url, headers={"X-IDENTITY-HEADER": key})
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return str(json.load(response)["access_token"])
+def _row(target: Target, what: str, value: str, unit: str, taken: list[float]) -> Row:
+    taken = sorted(taken)
+    row = {
+        "server": target.name,
+        "what": what,
+        "value": value,
+        "unit": unit,
+        "p99_ms": f"{_at(taken, 0.99) * 1000:.1f}",
+    }
+    print(f"{target.name:22}{what:52}{value:>10} {unit:4} p99 {row['p99_ms']:>8} ms", flush=True)
+    return row
 
 
-def _until(attempt: Callable[[], Any], seconds: float = 120) -> Any:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return attempt()
-        except (OSError, ValueError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
+def _print_ratios(rows: list[Row]) -> None:
+    values = {(row["server"], row["what"]): float(row["value"]) for row in rows}
+    for (server, what), value in values.items():
+        for peer in ("mlflow", "fasttrackml"):
+            if server.startswith("lazulite") and (peer, what) in values:
+                print(f"{server:22}{what:28} {value / values[peer, what]:6.2f} times {peer}")
 
 
-@contextmanager
-def _process(command: list[str], folder: Path) -> Iterator[None]:
-    with (folder / "server.log").open("wb") as log:
-        path = f"{Path(command[0]).absolute().parent}:{os.environ['PATH']}"  # where it finds gunicorn or uvicorn
-        environment = {**os.environ, "PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+def _ms(taken: list[float]) -> str:
+    return f"{_at(sorted(taken), 0.5) * 1000:.1f}"
+
+
+def _points(count: int, number: int) -> list[dict[str, Any]]:
+    return [{"key": f"m{k}", "value": k * 0.5, "timestamp": number, "step": number} for k in range(count)]
+
+
+def _at(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
 if __name__ == "__main__":
