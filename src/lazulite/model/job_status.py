@@ -50,11 +50,15 @@ class JobError(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class JobOutput(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Where an output lies (`azureml://subscriptions/...` in the long form) and the asset it is known as."""
+    """Where an output lies (`azureml://subscriptions/...` in the long form) and the asset it is known as.
+
+    `value` is the text of a control output.
+    """
 
     uri: str
     type: str = "uri_folder"
     asset_id: str | None = None
+    value: str | None = None
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

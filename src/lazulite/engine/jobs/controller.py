@@ -15,6 +15,7 @@ from lazulite.core.clock import Clock, iso
 from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
 from lazulite.engine.computes import POOL
+from lazulite.engine.jobs import controls
 from lazulite.engine.jobs import decide as steps
 from lazulite.engine.jobs.decide import Action, Finish, Launch, Place, Record, Relaunch, Rest, Stop, decide, failed
 from lazulite.engine.jobs.environment import EnvironmentPlanner
@@ -171,6 +172,9 @@ class JobController:
 
     async def _finish(self, job: Resource, ending: JobStatus) -> float | None:
         location = self._settings.location
+        if job.spec.get("controls"):
+            now = self._now()
+            ending = await self._database.read(lambda c: controls.settle(c, self._storage, job, ending, now))
         await self._database.write(lambda c: _store(c, job, register_outputs(c, job, ending, location), release=True))
         if ending.handle is not None:
             await self._forget(job.key, ending)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
+from lazulite.engine.jobs import controls
 from lazulite.engine.pipelines import bind, children, reuse
 from lazulite.engine.pipelines.bind import Child, Context
 from lazulite.engine.pipelines.children import Birth
 from lazulite.model import job_status
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.job_status import JobError, JobState
-from lazulite.resources import job_reruns, places, references
+from lazulite.resources import job_reruns, references
 from lazulite.store import resources
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
-
-#: The property under which steps of `mldesigner` leave the values of their control outputs.
-_CONTROL = "azureml.pipeline.control"
-_CONTROL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,8 @@ def result(c: Connection, storage: StorageLocator, child: Resource, name: str, s
     kind = str((declared.get(name) or {}).get("type") or output.type)
     if kind.lower() not in graph.PRIMITIVES:
         return {"jobInputType": kind, "uri": output.uri}
-    return {"jobInputType": "literal", "value": _control(c, storage, child, name, output.uri)}
+    value = output.value if output.value is not None else controls.read(c, storage, child, name, output.uri)
+    return {"jobInputType": "literal", "value": value}
 
 
 def _context(c: Connection, storage: StorageLocator, pipeline: Resource, ready: Ready) -> Context:
@@ -118,6 +114,9 @@ def _placed(c: Connection, pipeline: Resource, child: Child) -> Child:
 def _more(c: Connection, pipeline: Resource, context: Context) -> Json:
     store = graph.field(context.settings, "default_datastore")
     found: Json = {"defaultDatastore": str(store).rsplit("/", 1)[-1].removeprefix("azureml:")} if store else {}
+    wanted = controls.declared(context.spec, graph.PRIMITIVES)
+    if wanted and context.pinned["type"] != "pipeline":
+        found["controls"] = wanted
     again = pipeline.spec.get("rerun") or {}
     earlier = (again.get("children") or {}).get(context.node)
     if earlier and context.pinned["type"] == "pipeline" and context.node not in again["fresh"]:
@@ -146,22 +145,3 @@ def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, cont
 def _origins(c: Connection, workspace: str, context: Context) -> dict[str, str]:
     """What the addresses of earlier nodes' outputs are, by the runs that wrote them."""
     return {value["uri"]: value["uri"] for value in context.results.values() if "uri" in value}
-
-
-def _control(c: Connection, storage: StorageLocator, child: Resource, name: str, uri: str) -> str:
-    """The value of a control output: what the step's run says, else what the step wrote into the file."""
-    said: Any = (child.properties.get("properties") or {}).get(_CONTROL)
-    if isinstance(said, str):
-        try:
-            said = json.loads(said)
-        except ValueError:
-            said = None
-    if isinstance(said, dict) and name in said:
-        return str(said[name])
-    where = places.locate(c, arm_id.workspace_of(child.id), storage, uri)
-    path = storage.local_path(where.account, where.container, where.path) if where.account and where.container else None
-    if path is None or not path.is_file():
-        text = f"The step '{child.spec.get('node')}' gave no value for its control output '{name}'."
-        raise ApiError(400, "ControlOutputMissing", text)
-    with path.open("rb") as file:
-        return file.read(_CONTROL_BYTES).decode(errors="replace").strip()
