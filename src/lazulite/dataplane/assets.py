@@ -88,13 +88,19 @@ def _resolve(connection: Connection, workspace: str, asset: str) -> Json | None:
         row = resources.get(connection, f"{workspace}/{kind}/{found['name']}/versions/{found['version']}")
         if row is not None:
             type_ = row.properties.get("dataType") or row.properties.get("modelType")
-            return {"uri": _long(workspace, str(row.properties[_PROPERTY[kind]])), "type": type_}
+            return _resolved(workspace, str(row.properties[_PROPERTY[kind]]), type_)
     if found := _OUTPUT.search(asset):
         job = resources.get(connection, f"{workspace}/jobs/{found['run']}")
         output = job_status.read(job.status).outputs.get(found["output"]) if job else None
         if output:
-            return {"uri": _long(workspace, output.uri), "type": output.type}
+            return _resolved(workspace, output.uri, output.type)
     return None
+
+
+def _resolved(workspace: str, uri: str, type_: str | None) -> Json:
+    """Clients read a data asset's address as `uri`, and a model's as `path`."""
+    address = _long(workspace, uri)
+    return {"uri": address, "path": address, "type": type_}
 
 
 def _long(workspace: str, uri: str) -> str:

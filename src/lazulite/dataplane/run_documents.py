@@ -19,8 +19,8 @@ _STATES = {
     "FAILED": "Failed",
     "KILLED": "Canceled",
 }
-
-
+#: Clients look for models with a call that the newest SDK cannot make; they find a folder as well.
+_MODELS = dict.fromkeys(("custom_model", "mlflow_model", "triton_model"), "uri_folder")
 _RUN_TYPES = {"Pipeline": "azureml.PipelineRun", "Sweep": "hyperdrive"}
 
 
@@ -122,7 +122,10 @@ def run(found: Found, location: str) -> Json:
         "target": _target(found),
         "inputs": {},
         "outputs": {
-            name: {"assetId": output.asset_id or default_asset_id(location, found, name), "type": output.type}
+            name: {
+                "assetId": output.asset_id or default_asset_id(location, found, name),
+                "type": _MODELS.get(output.type, output.type),
+            }
             for name, output in outputs.items()
         },
         "inputDatasets": [],

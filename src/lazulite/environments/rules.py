@@ -17,6 +17,9 @@ NEEDS_NUMPY_1 = {"scikit-learn": "1.5", "pandas": "2.2", "scipy": "1.13", "matpl
 """Older than this, a package was compiled for NumPy 1."""
 
 
+SKLEARN_EXTENSION = "scikit-learn-intelex"
+
+
 def apply(packages: Packages) -> Packages:
     """The packages with what every environment has, and with the guards that they call for."""
     asked = dict(parsed(packages.requirements))
@@ -26,6 +29,8 @@ def apply(packages: Packages) -> Packages:
         constraints += ["mlflow<3", "mlflow-skinny<3"]
     if "numpy" not in asked and any(older(asked.get(name), limit) for name, limit in NEEDS_NUMPY_1.items()):
         constraints.append("numpy<2")
+    if SKLEARN_EXTENSION in asked and older(asked.get("scikit-learn"), "1.0"):
+        constraints.append(f"{SKLEARN_EXTENSION}<2023")  # later ones import what scikit-learn 1.0 brought
     always = [each for each in ALWAYS if Requirement(each).name not in asked]
     result = Packages(constraints=unique(constraints))
     result.add(packages)

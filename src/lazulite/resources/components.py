@@ -9,7 +9,7 @@ from lazulite.resources.declaration import ResourceType, Shape, Write
 from lazulite.store.resources import Json
 
 #: What of a version's specification may still be told otherwise; all else is what it runs.
-_TOLD = ("name", "version", "display_name", "description", "tags", "properties", "_source", "$schema")
+_TOLD = ("id", "name", "version", "display_name", "description", "tags", "properties", "_source", "$schema")
 KINDS = ("command", "parallel", "pipeline", "spark", "sweep", "automl", "import", "datatransfer", "data_transfer")
 
 

@@ -65,6 +65,12 @@ def test_old_packages_get_numpy_1(packages: list[str], guarded: bool) -> None:
     assert ("numpy<2" in plan_of(conda_file={"dependencies": packages}).constraints) == guarded
 
 
+@pytest.mark.parametrize(("version", "guarded"), [("=0.24.2", True), ("=1.2", False), ("", False)])
+def test_the_extension_of_an_old_scikit_learn_is_old(version: str, guarded: bool) -> None:
+    plan = plan_of(conda_file={"dependencies": [f"scikit-learn{version}", "scikit-learn-intelex"]})
+    assert ("scikit-learn-intelex<2023" in plan.constraints) == guarded
+
+
 def test_setuptools_keeps_pkg_resources_everywhere() -> None:
     assert "setuptools<81" in plan_of(conda_file={"dependencies": ["setuptools"]}).constraints
 
