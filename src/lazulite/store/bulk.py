@@ -23,8 +23,7 @@ class Upsert:
 
     def run(self, c: Connection, rows: list[tuple[Any, ...]]) -> None:
         """Rows in the order of `columns`."""
-        mark = "?" if c.dialect.paramstyle == "qmark" else "%s"
-        c.exec_driver_sql(self.text.format(", ".join(mark for _ in self.columns)), rows)
+        c.exec_driver_sql(self.text.format(", ".join(_mark(c) for _ in self.columns)), rows)
 
 
 def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> Upsert:
@@ -48,14 +47,24 @@ def rows_of(c: Connection, columns: str, table: str, owner: str, numbers: Sequen
     """
     if not numbers:
         return ()
+    query = f"select {columns} from {table} where {owner} in (select number from {list_parameter(c)})"  # noqa: S608
+    return c.exec_driver_sql(query, (list_value(c, numbers),)).tuples()
+
+
+def list_parameter(c: Connection, name: str | None = None) -> str:
+    """A table in SQL with the one column `number`: the integers of a parameter made by `list_value`.
+
+    The parameter is `:name`, or the driver's own mark where there is no name.
+    """
+    mark = f":{name}" if name else _mark(c)
     if c.dialect.name == "sqlite":
-        found = c.exec_driver_sql(
-            f"select {columns} from {table} where {owner} in (select value from json_each(?))",  # noqa: S608
-            (json.dumps(list(numbers)),),
-        )
-    else:
-        found = c.exec_driver_sql(
-            f"select {columns} from {table} where {owner} = any(%s)",  # noqa: S608
-            (list(numbers),),
-        )
-    return found.tuples()
+        return f"(select value as number from json_each({mark})) numbers"  # noqa: S608
+    return f"unnest(cast({mark} as bigint[])) as numbers(number)"
+
+
+def list_value(c: Connection, numbers: Sequence[int]) -> str | list[int]:
+    return json.dumps(list(numbers)) if c.dialect.name == "sqlite" else list(numbers)
+
+
+def _mark(c: Connection) -> str:
+    return "?" if c.dialect.paramstyle == "qmark" else "%s"

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from lazulite.store.bulk import rows_of, upsert
+from lazulite.store.bulk import list_parameter, list_value, rows_of, upsert
 from lazulite.store.run_tables import (
     datasets,
     latest_metrics,
@@ -120,18 +120,9 @@ def at_steps(c: Connection, run: int, key: str, steps: Sequence[int], last: int)
 
     Each is one seek in the clustered index, so that a chart of a million points costs as many seeks as it has pixels.
     """
-    found: dict[int, list[LoggedPoint]] = {}
-    step = metric_points.c.step
-    of_metric = (metric_points.c.run == run) & (metric_points.c.key == key)
-    next_step = sa.select(sa.func.min(step)).where(of_metric, step >= sa.bindparam("from_step"))
-    values = sa.select(metric_points).where(of_metric, step == sa.bindparam("at_step"))
-    for wanted in steps:
-        at = c.scalar(next_step, {"from_step": wanted})
-        if at is None or at > last:
-            break
-        if at not in found:
-            found[at] = [_point(row) for row in c.execute(values, {"at_step": at})]
-    return [point for points in found.values() for point in points]
+    query = sa.text(_AT_STEPS.format(numbers=list_parameter(c, "steps")))
+    found = c.execute(query, {"run": run, "key": key, "last": last, "steps": list_value(c, steps)})
+    return [_point(row) for row in found]
 
 
 def add_dataset(c: Connection, run: int, experiment: int, item: DatasetInput) -> None:
@@ -223,6 +214,14 @@ def _texts(c: Connection, table: sa.Table, runs: Sequence[int]) -> dict[int, dic
     return found
 
 
+_AT_STEPS = """
+select p.* from (
+  select distinct (
+    select min(step) from metric_points where run = :run and key = :key and step >= number
+  ) as step from {numbers}
+) wanted
+join metric_points p on p.run = :run and p.key = :key and p.step = wanted.step and p.step <= :last
+order by p.step, p.timestamp, p.value, p.is_nan"""
 _INSERT_PARAM = upsert(run_params)
 _INSERT_POINT = upsert(metric_points)
 _UPSERT_LATEST = upsert(

@@ -88,6 +88,29 @@ async def test_pages_go_on_where_the_last_ended(api: Any) -> None:
     assert rest == ["one"]
 
 
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+@pytest.mark.parametrize("text", ["", "metrics.a > 2", "metrics.b > 2", "params.p = 'x'"])
+async def test_pages_by_a_metric_are_what_one_long_page_is(api: Any, direction: str, text: str) -> None:
+    for n in range(23):
+        made = await api.post("runs/create", experiment_id="0", start_time=n % 5)
+        run_id = made["run"]["info"]["run_id"]
+        metrics = [] if n % 4 == 0 else [("a", "NaN" if n % 6 == 1 else n % 7), ("b", n % 5)][: 1 + n % 2]
+        logged = [{"key": key, "value": value, "timestamp": 1, "step": 0} for key, value in metrics]
+        await api.post("runs/log-batch", run_id=run_id, metrics=logged, params=[{"key": "p", "value": "xy"[n % 2]}])
+    wanted = {"experiment_ids": ["0"], "order_by": [f"metrics.a {direction}"], "filter": text}
+    whole = (await api.post("runs/search", **wanted))["runs"]
+    values = [value for run in whole for value in [{m["key"]: m["value"] for m in run["data"]["metrics"]}.get("a")]]
+    numbers = [value for value in values if isinstance(value, int | float)]
+    assert numbers == sorted(numbers, reverse=direction == "DESC")
+    assert values == numbers + ["NaN"] * values.count("NaN") + [None] * values.count(None)
+    pages, token = [], None
+    while page := await api.post("runs/search", **wanted, max_results=4, **({"page_token": token} if token else {})):
+        pages += page["runs"]
+        if (token := page.get("next_page_token")) is None:
+            break
+    assert [run["info"]["run_id"] for run in pages] == [run["info"]["run_id"] for run in whole]
+
+
 @pytest.mark.parametrize(
     "body",
     [
