@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from lazulite.core.errors import ApiError, bad_request
 from lazulite.store import schema
 
 T = TypeVar("T")
@@ -76,7 +77,10 @@ class Database:
     def read_sync(self, function: Callable[[Connection], T]) -> T:
         """`read` for threads without an event loop."""
         with self._turn(), self.engine.connect() as connection:
-            return function(connection)
+            try:
+                return function(connection)
+            except sa.exc.DataError as error:
+                raise _refused(error) from error
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener` with the keys that `changed` named, after each commit, from the writer's thread."""
@@ -132,8 +136,8 @@ class Database:
 
     def _commit(self, connection: Connection, group: list[_Write]) -> None:
         live = [write for write in group if write.future.set_running_or_notify_cancel()]
-        connection.info[_CHANGED] = set()
         try:
+            connection.info[_CHANGED] = set()  # connects anew where the connection was lost
             with connection.begin():
                 for write in live:
                     write.run(connection)
@@ -168,7 +172,7 @@ class _Write:
             self.result = self.function(connection)
             connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
         except Exception as error:
-            self.error = error
+            self.error = _refused(error) if isinstance(error, sa.exc.DataError) else error
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_write")
             connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
             connection.info[_CHANGED] = before
@@ -183,6 +187,11 @@ class _Write:
 def changed(connection: Connection, keys: Iterable[str]) -> None:
     """Announce, once this transaction has committed, that these resources changed: subscribers get the hint."""
     connection.info.setdefault(_CHANGED, set()).update(keys)
+
+
+def _refused(error: sa.exc.DataError) -> ApiError:
+    """A value that PostgreSQL does not take, such as text with a NUL or a regular expression of another dialect."""
+    return bad_request(f"The database cannot take a value of this request: {error.orig}")
 
 
 def _engines(url: str) -> tuple[Engine, Engine]:

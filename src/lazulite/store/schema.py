@@ -27,6 +27,20 @@ def ensure(connection: Connection) -> None:
                 f"the database has the tables of schema version {found}, and this Lazulite needs version {VERSION}. "
                 "Start it with a new home (`--home DIR`), or go back to the version that made this one."
             )
+        return
+    if connection.dialect.name == "postgresql":
+        _collate()
     metadata.create_all(connection)
-    if not connection.scalar(sa.select(_versions.c.version)):
-        connection.execute(_versions.insert().values(version=VERSION))
+    connection.execute(_versions.insert().values(version=VERSION))
+
+
+def _collate() -> None:
+    """Have PostgreSQL order text as SQLite does, by code point, whatever the language of the database.
+
+    Prefixes (`startswith`) are looked up in an index under this collation alone.
+    """
+    for column in (column for table in metadata.tables.values() for column in table.columns):
+        if isinstance(column.type, sa.String) and column.type.collation is None:
+            column.type = type(column.type)(column.type.length).with_variant(
+                type(column.type)(column.type.length, collation="C"), "postgresql"
+            )

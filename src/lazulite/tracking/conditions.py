@@ -23,9 +23,9 @@ def compare(c: Connection, column: Column, operator: str, value: Value) -> sa.Co
         return column.in_(value) if operator == "IN" else column.not_in(value)
     if operator == "LIKE":
         # SQLite's LIKE does not mind case; its GLOB does.
-        return column.op("GLOB")(_glob(str(value))) if c.dialect.name == "sqlite" else column.like(str(value))
+        return column.op("GLOB")(_glob(str(value))) if c.dialect.name == "sqlite" else column.like(_like(c, str(value)))
     if operator == "ILIKE":
-        return column.ilike(str(value))
+        return column.ilike(_like(c, str(value)))
     if operator == "RLIKE":
         return column.regexp_match(_pattern(str(value)))
     return column.op(operator, is_comparison=True)(sa.literal(value))
@@ -80,6 +80,11 @@ def _pattern(text: str) -> str:
     if len(text) > 250 or re.search(r"\)[*+?{]", text):
         raise error("NOT_IMPLEMENTED", "RLIKE takes expressions of at most 250 characters that repeat no group.")
     return text
+
+
+def _like(c: Connection, pattern: str) -> str:
+    """A backslash stands for itself, as in SQLite."""
+    return pattern if c.dialect.name == "sqlite" else pattern.replace("\\", "\\\\")
 
 
 def _glob(pattern: str) -> str:

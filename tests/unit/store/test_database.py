@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from tests.postgres_fixture import Postgres
 
+from lazulite.core.errors import ApiError
 from lazulite.store import resources
 from lazulite.store.database import Database, DatabaseUnusable
 
@@ -143,12 +144,29 @@ def test_a_lost_connection_is_made_again(postgres: Postgres) -> None:
         name = sa.make_url(url).database
         database = Database(url)
         database.read_sync(lambda c: None)
+        postgres.run(f"alter database {name} with allow_connections false")
         postgres.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
-        with pytest.raises(sa.exc.OperationalError):  # the write under way when it was lost
-            database.write_sync(lambda c: resources.insert(c, a_resource("lost"), by="me"))
+        for _ in range(2):  # the write under way when it was lost, and one that cannot connect
+            with pytest.raises(sa.exc.OperationalError):
+                database.write_sync(lambda c: resources.insert(c, a_resource("lost"), by="me"))
+        postgres.run(f"alter database {name} with allow_connections true")
         database.write_sync(lambda c: resources.insert(c, a_resource("after"), by="me"))
         found = database.read_sync(lambda c: resources.children(c, WORKSPACE, TYPE))
         assert [r.name for r in found] == ["after"]
+        database.close()
+
+
+async def test_what_a_database_cannot_hold_is_a_bad_request_of_one_caller(postgres: Postgres) -> None:
+    with postgres.emptied() as url:
+        database = Database(url)
+        good = database.write(lambda c: resources.insert(c, a_resource("good"), by="me"))
+        bad = database.write(lambda c: resources.insert(c, a_resource("bad", label="a\0b"), by="me"))
+        results = await asyncio.gather(good, bad, return_exceptions=True)
+        assert isinstance(results[0], resources.Resource)
+        assert isinstance(results[1], ApiError)
+        assert (results[1].status, "NUL" in results[1].message) == (400, True)
+        with pytest.raises(ApiError):
+            database.read_sync(lambda c: c.scalar(sa.select(sa.literal("a").regexp_match("(?P<a>b)"))))
         database.close()
 
 
