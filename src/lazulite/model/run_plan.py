@@ -158,6 +158,30 @@ class Distribution(msgspec.Struct, kw_only=True):
     parameter_server_count: int = 0
 
 
+class Parallel(msgspec.Struct, kw_only=True):
+    """What the driver of a parallel job does: the command runs it, and the agent lays it beside the code.
+
+    `input` and `append_to` name an input and an output of the job. Seconds, and thresholds below zero that bear any
+    number of failures.
+    """
+
+    entry_script: str
+    input: str
+    as_files: bool = False
+    """A table's files are wanted, whatever they hold."""
+    append_to: str | None = None
+    mini_batch_size: int | None = None
+    """Files, or bytes of a table."""
+    partition_keys: list[str] = []
+    instances: int = 1
+    workers_per_instance: int = 1
+    max_retries: int = 2
+    timeout: float = 60.0
+    error_threshold: int = -1
+    mini_batch_error_threshold: int = -1
+    logging_level: str = "INFO"
+
+
 class Isolation(msgspec.Struct, kw_only=True):
     kind: str = "process"
     """`bubblewrap` or `process`; `container` where the environment is an image."""
@@ -199,6 +223,7 @@ class RunPlan(msgspec.Struct, kw_only=True):
     grace_s: float = 10.0
     """Seconds between SIGTERM and SIGKILL."""
     distribution: Distribution = msgspec.field(default_factory=Distribution)
+    parallel: Parallel | None = None
     isolation: Isolation = msgspec.field(default_factory=Isolation)
     limits: Limits = msgspec.field(default_factory=Limits)
     container: ContainerEngine | None = None

@@ -8,10 +8,18 @@ from typing import Any
 
 from . import container, descendants, engines, isolation, run, status
 from .failure import Canceled, RunFailure
-from .hooks import code, environment, image, inputs, outputs, process, report, workdir
+from .hooks import code, environment, image, inputs, outputs, parallel, process, report, workdir
 from .run import Run
 
-PREPARE = (workdir.prepare, environment.prepare, image.prepare, code.prepare, inputs.prepare, outputs.prepare)
+PREPARE = (
+    workdir.prepare,
+    environment.prepare,
+    image.prepare,
+    code.prepare,
+    inputs.prepare,
+    outputs.prepare,
+    parallel.prepare,
+)
 
 PROBES = {"--probe": isolation.probe, "--probe-containers": engines.probe}
 

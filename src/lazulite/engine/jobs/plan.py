@@ -26,6 +26,7 @@ from lazulite.model.run_plan import (
     Isolation,
     Limits,
     Output,
+    Parallel,
     RunPlan,
     RunSecrets,
 )
@@ -69,6 +70,7 @@ def build(
     properties = job.properties
     queries: dict[str, str] = {}
     places = _Places(storage, queries, settings.url_mirror)
+    parallel = _parallel(job)
     plan = RunPlan(
         job=job.name,
         command=str(properties.get("command", "")),
@@ -78,12 +80,13 @@ def build(
         uv=settings.uv,
         uv_cache=settings.uv_cache,
         code=_code(facts, places),
-        inputs=_inputs(properties.get("inputs") or {}, facts, places),
+        inputs=_inputs(_readable(properties.get("inputs") or {}, parallel), facts, places),
         outputs=_outputs(properties.get("outputs") or {}, facts, places),
         variables=variables(job, facts, settings),
         timeout_s=_timeout(properties),
         grace_s=settings.grace_s,
-        distribution=_distribution(properties),
+        distribution=_distribution(properties) if parallel is None else Distribution(),
+        parallel=parallel,
         isolation=_isolation(settings, environment),
         limits=Limits(memory_bytes=_memory(job, facts, settings)),
         container=settings.container if environment.image else None,
@@ -290,6 +293,22 @@ def _distribution(properties: Json) -> Distribution:
         worker_count=int(given.get("workerCount") or nodes),
         parameter_server_count=int(given.get("parameterServerCount") or 0),
     )
+
+
+def _parallel(job: Resource) -> Parallel | None:
+    """A parallel job has one process, which starts its workers itself."""
+    found = (job.spec.get("resolved") or {}).get("parallel")
+    return None if found is None else msgspec.convert(found, Parallel)
+
+
+def _readable(given: Json, parallel: Parallel | None) -> Json:
+    """The input that is cut into mini-batches has to lie in a folder, with its MLTable file, in every mode."""
+    if parallel is None or parallel.input not in given:
+        return given
+    mode = {"direct": "ReadOnlyMount", "evalmount": "ReadOnlyMount", "evaldownload": "Download"}
+    value = given[parallel.input]
+    found = mode.get(str(value.get("mode") or "").lower(), value.get("mode"))
+    return {**given, parallel.input: {**value, "mode": found}}
 
 
 def _noted(environment: EnvironmentPlan, properties: Json) -> EnvironmentPlan:

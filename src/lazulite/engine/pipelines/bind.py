@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lazulite.model import parallel_task, sweep_node
 from lazulite.model import pipeline_graph as graph
-from lazulite.model.parallel_task import PROGRAM, SETTINGS
 from lazulite.model.pipeline_graph import InputOf, OutputOf, Reference, WrittenTo
-from lazulite.node import parallel as parallel_program
 from lazulite.store.resources import Json
 
 _DISTRIBUTIONS = {"pytorch": "PyTorch", "mpi": "Mpi", "tensorflow": "TensorFlow", "ray": "Ray"}
-#: It runs in the user's environment, where nothing of this package is: it travels as a text.
-_PARALLEL = inspect.getsource(parallel_program)
 _IDENTITIES = {
     "user_identity": "UserIdentity",
     "userIdentity": "UserIdentity",
@@ -108,18 +103,15 @@ def parallel(context: Context) -> Child:
     """A command whose process hands mini-batches to the entry script."""
     sent = filled(context, {name: value for name, value in context.sent.items() if name not in ("inputs", "outputs")})
     ran = command(context)
-    variables = {PROGRAM: _PARALLEL, SETTINGS: parallel_task.settings(sent, context.spec)}
-    own = {
-        **(parallel_task.task(context.spec).get("environment_variables") or {}),
-        **ran.properties["environmentVariables"],
-    }
+    task = parallel_task.task(context.spec)
     properties = {
         **ran.properties,
         "command": parallel_task.command(sent, context.spec),
-        "environmentId": str(parallel_task.task(context.spec).get("environment")),
-        "environmentVariables": {**own, **variables},
+        "environmentId": str(task.get("environment")),
+        "environmentVariables": {**(task.get("environment_variables") or {}), **ran.properties["environmentVariables"]},
     }
-    return Child(properties, ran.resolved)
+    settings = parallel_task.settings(sent, context.spec, ran.properties["inputs"])
+    return Child(properties, {**ran.resolved, "parallel": settings})
 
 
 def pipeline(context: Context) -> Child:
