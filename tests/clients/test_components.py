@@ -334,6 +334,63 @@ jobs:
         ml_client.jobs.create_or_update(load_job(write("pipeline.yml", text)))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"word": "maybe"}, "Input 'word' of the pipeline is 'maybe' and must be one of again, never"),
+        ({"wrod": "again"}, "has no input 'wrod'. Did you mean 'word'"),
+    ],
+)
+def test_a_job_of_a_component_is_held_to_its_inputs(
+    ml_client: MLClient, write: Callable[[str, str], Path], inputs: dict[str, str], message: str
+) -> None:
+    twice = PIPELINE.replace("default: again", "default: again, enum: [again, never]").replace("say_twice", "say_bound")
+    ml_client.components.create_or_update(load_component(write("twice.yml", twice)))
+    text = (
+        "type: pipeline\nsettings: {default_compute: azureml:cpu-cluster}\n"
+        f"component: azureml:say_bound:1\ninputs: {inputs}\n"
+    )
+    with pytest.raises(HttpResponseError, match=message):
+        ml_client.jobs.create_or_update(load_job(write("pipeline.yml", text)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "component", "more"),
+    [
+        ("spark", SPARK, "resources: {instance_type: standard_e4s_v3, runtime_version: '3.4'}"),
+        ("data_transfer", COPY, "task: copy_data"),
+    ],
+)
+def test_steps_that_cannot_run_here_are_named(
+    ml_client: MLClient, write: Callable[[str, str], Path], kind: str, component: str, more: str
+) -> None:
+    write("component.yml", component)
+    given = {"spark": "{text: %s}", "data_transfer": "{one: %s, two: %s}"}[kind].replace(
+        "%s", "{type: uri_folder, path: azureml://datastores/workspaceblobstore/paths/a, mode: direct}"
+    )
+    text = f"""
+type: pipeline
+settings: {{default_compute: azureml:cpu-cluster}}
+jobs:
+  far: {{type: {kind}, component: ./component.yml, inputs: {given}, {more}}}
+"""
+    with pytest.raises(HttpResponseError, match=f"{kind} node 'far' of a pipeline is not built") as refused:
+        ml_client.jobs.create_or_update(load_job(write("pipeline.yml", text)))
+    assert refused.value.status_code == 501
+
+
+def test_automl_and_import_steps_are_named(ml_client: MLClient, write: Callable[[str, str], Path]) -> None:
+    for step, kind in {
+        "{type: automl, task: classification, target_column_name: y, primary_metric: accuracy, "
+        "training_data: {type: mltable, path: azureml://datastores/workspaceblobstore/paths/a}}": "automl",
+        "{type: data_transfer, task: import_data, source: {type: database, query: q, connection: 'azureml:c'}, "
+        "outputs: {sink: {type: mltable}}}": "data_transfer",
+    }.items():
+        text = f"type: pipeline\nsettings: {{default_compute: azureml:cpu-cluster}}\njobs:\n  far: {step}\n"
+        with pytest.raises(HttpResponseError, match=f"{kind} node 'far' of a pipeline is not built"):
+            ml_client.jobs.create_or_update(load_job(write("pipeline.yml", text)))
+
+
 def test_defaults_of_a_pipelines_inputs_reach_the_steps(
     server: RunningServer, ml_client: MLClient, write: Callable[[str, str], Path]
 ) -> None:

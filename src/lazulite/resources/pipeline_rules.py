@@ -92,6 +92,7 @@ def _from_component(write: Write) -> None:
     spec = component.properties["componentSpec"]
     properties["jobs"] = spec.get("jobs") or {}
     given = properties.get("inputs") or {}
+    _check_given(given, spec.get("inputs") or {})
     properties["inputs"] = {**given}
     for name, declared in (spec.get("inputs") or {}).items():
         if given.get(name) is None and declared.get("default") is not None:
@@ -102,6 +103,15 @@ def _from_component(write: Write) -> None:
     for name, declared in (spec.get("outputs") or {}).items():
         outputs.setdefault(name, {"jobOutputType": declared.get("type", "uri_folder")})
     properties["outputs"] = outputs
+
+
+def _check_given(given: Json, declared: Json) -> None:
+    for name, value in given.items():
+        target = f"properties.inputs.{name}"
+        if name not in declared:
+            raise validation(f"The component has no input '{name}'.{nearest(name, declared)}", target)
+        if isinstance(value, dict) and graph.is_literal(value):
+            _check_literal(name, value, declared[name], "the pipeline", target)
 
 
 def _check_nodes(scope: _Scope) -> Json:
