@@ -83,5 +83,6 @@ events = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
+from lazulite.store import evaluation_tables as evaluation_tables  # noqa: E402
 from lazulite.store import run_tables as run_tables  # noqa: E402  so that `metadata` knows them, whoever asks first
 from lazulite.store import trace_tables as trace_tables  # noqa: E402

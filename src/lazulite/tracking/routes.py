@@ -11,6 +11,7 @@ from lazulite.tracking import (
     artifacts,
     assessments,
     direct_artifacts,
+    evaluation_datasets,
     experiments,
     logged_models,
     logging,
@@ -19,6 +20,7 @@ from lazulite.tracking import (
     registered_models,
     run_search,
     runs,
+    scorers,
     trace_ingest,
     traces,
 )
@@ -169,10 +171,32 @@ NEW_TRACES: tuple[_Entry, ...] = (
     ("POST", "traces", RUN_WRITE, traces.start),
     ("GET", "traces/{trace_id}", RUN_READ, traces.get_info),
 )
+#: Below `api/3.0/mlflow/` alone.
+EVALUATION: tuple[_Entry, ...] = (
+    ("POST", "datasets/create", EXPERIMENT_WRITE, evaluation_datasets.create),
+    ("GET", "datasets/search", EXPERIMENT_READ, evaluation_datasets.search),
+    ("POST", "datasets/search", EXPERIMENT_READ, evaluation_datasets.search),
+    ("GET", "datasets/{dataset_id}", EXPERIMENT_READ, evaluation_datasets.get),
+    ("DELETE", "datasets/{dataset_id}", EXPERIMENT_WRITE, evaluation_datasets.delete),
+    ("PATCH", "datasets/{dataset_id}/tags", EXPERIMENT_WRITE, evaluation_datasets.set_tags),
+    ("DELETE", "datasets/{dataset_id}/tags/{key}", EXPERIMENT_WRITE, evaluation_datasets.delete_tag),
+    ("GET", "datasets/{dataset_id}/experiment-ids", EXPERIMENT_READ, evaluation_datasets.experiment_ids),
+    ("POST", "datasets/{dataset_id}/add-experiments", EXPERIMENT_WRITE, evaluation_datasets.add_experiments),
+    ("POST", "datasets/{dataset_id}/remove-experiments", EXPERIMENT_WRITE, evaluation_datasets.remove_experiments),
+    ("GET", "datasets/{dataset_id}/records", EXPERIMENT_READ, evaluation_datasets.get_records),
+    ("POST", "datasets/{dataset_id}/records", EXPERIMENT_WRITE, evaluation_datasets.put_records),
+    ("DELETE", "datasets/{dataset_id}/records", EXPERIMENT_WRITE, evaluation_datasets.delete_records),
+    ("POST", "scorers/register", EXPERIMENT_WRITE, scorers.register),
+    ("GET", "scorers/list", EXPERIMENT_READ, scorers.newest),
+    ("GET", "scorers/versions", EXPERIMENT_READ, scorers.versions),
+    ("GET", "scorers/get", EXPERIMENT_READ, scorers.get),
+    ("DELETE", "scorers/delete", EXPERIMENT_WRITE, scorers.delete),
+)
 #: What the newest clients know and this version does not do: the first words below `mlflow/`.
 NOT_BUILT = (
-    "datasets", "gateway",
-    "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues", "scorers",
+    "gateway",
+    "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
+    "scorers/online-config", "scorers/online-configs",
     "traces/metrics", "unified-traces", "webhooks", "workspaces",
 )  # fmt: skip
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -202,7 +226,7 @@ def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route
     service, nothing = f"{root}/2.0/mlflow", raw(context, surface, not_built)
     found = [_route(method, service, path, may, endpoint(context, surface, h)) for method, path, may, h in TABLE]
     newer = f"{root}/3.0/mlflow"
-    for level, more in ((service, OLD_TRACES), (newer, NEW_TRACES)):
+    for level, more in ((service, OLD_TRACES), (newer, (*NEW_TRACES, *EVALUATION))):
         entries = (*TRACES, *more)
         found += [_route(method, level, path, may, endpoint(context, surface, h)) for method, path, may, h in entries]
     found.append(_route("GET", service, "get-trace-artifact", RUN_READ, raw(context, surface, traces.get_artifact)))
