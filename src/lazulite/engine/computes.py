@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core.clock import Clock, iso
@@ -19,12 +20,21 @@ from lazulite.model.job_status import ACTIVE, JobState, JobStatus
 from lazulite.store import resources
 from lazulite.store.database import Database
 from lazulite.store.resources import Resource
+from lazulite.store.tables import resources as table
 
 COMPUTES = "microsoft.machinelearningservices/workspaces/computes"
 #: The key to announce when places may have changed hands.
 POOL = "computes"
 
 _Jobs = dict[str, tuple[Resource, JobStatus]]
+#: By key: the etag, and the job with its status; None for a job that needs no place.
+_Known = dict[str, tuple[str, tuple[Resource, JobStatus] | None]]
+
+_ETAGS = (
+    sa.select(table.c.key, table.c.etag)
+    .where(table.c.type == JOBS, table.c.state.in_([state.value for state in ACTIVE]))
+    .order_by(table.c.sequence)
+)
 
 
 class ComputeController:
@@ -36,6 +46,7 @@ class ComputeController:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._known: _Known = {}
 
     def item(self, changed_key: str) -> str | None:
         is_compute = changed_key == POOL or changed_key.rsplit("/", 2)[-2:-1] == ["computes"]
@@ -49,7 +60,7 @@ class ComputeController:
 
     def _pass(self, connection: Connection) -> float | None:
         now = self._clock().timestamp()
-        jobs = _active_jobs(connection)
+        jobs = self._active_jobs(connection)
         computes = resources.under(connection, "/subscriptions", COMPUTES)
         demands = [pools.demand(job, status) for job, status in jobs.values() if _wants(job, status)]
         computes, again = self._instances(connection, computes, demands, now)
@@ -63,6 +74,16 @@ class ComputeController:
         self._store_clusters(connection, computes, decided, jobs, now)
         self._store_jobs(connection, decided, jobs)
         return min((s for s in (again, decided.again) if s is not None), default=None)
+
+    def _active_jobs(self, connection: Connection) -> _Jobs:
+        """The command jobs that are not over, oldest first; only those that changed since the last pass are read."""
+        etags = {row.key: row.etag for row in connection.execute(_ETAGS)}
+        changed = [key for key, etag in etags.items() if key not in self._known or self._known[key][0] != etag]
+        self._known = {key: known for key, known in self._known.items() if key in etags}
+        for job in resources.get_many(connection, changed):
+            self._known[job.key] = (job.etag, (job, job_status.read(job.status)) if is_command(job) else None)
+        found = {key: self._known[key][1] for key in etags}
+        return {key: pair for key, pair in found.items() if pair is not None}
 
     def _instances(
         self, connection: Connection, computes: list[Resource], demands: list[Demand], now: float
@@ -118,11 +139,6 @@ class ComputeController:
         if key in decided.waiting:
             return msgspec.structs.replace(status, activity=decided.waiting[key])
         return status
-
-
-def _active_jobs(connection: Connection) -> _Jobs:
-    found = resources.in_states(connection, JOBS, [state.value for state in ACTIVE])
-    return {job.key: (job, job_status.read(job.status)) for job in found if is_command(job)}
 
 
 def _wants(job: Resource, status: JobStatus) -> bool:
