@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import OrderedDict
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
@@ -28,6 +29,8 @@ _WRITE = f"{PROVIDER}/workspaces/experiments/runs/write"
 #: Folders of a run whose files are logs.
 _LOGS = ("user_logs", "system_logs", "azureml-logs", "logs")
 _REMEMBERED = 10_000
+#: Children of a run in one answer, and the most that a client may ask for.
+_PAGE, _MOST = 100, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ def routes(context: DataplaneContext) -> list[Route]:
             Route("GET", path + "/details", _READ, history.details, "RunHistory.details_in_experiment"),
             Route("GET", path + "/children", _READ, history.children, "RunHistory.children_in_experiment"),
         ]
+    # Components of mldesigner make this address of the tracking one, which they take to be Azure's.
+    tracking = "/mlflow/rest" + WORKSPACE + "/experimentids/{experiment}/runs/{run}"
+    result.append(Route("PATCH", tracking, _WRITE, history.patch, "RunHistory.patch_beside_tracking"))
     return result
 
 
@@ -78,16 +84,21 @@ class _History:
     async def children(self, request: Request) -> Response:
         workspace, name = workspace_id(request), request.path_params["run"]
 
-        def load(connection: Connection) -> list[Json]:
-            self._load(connection, workspace, name)
-            below = runs.children(connection, workspace, name)
-            return [
-                run_documents.run(self._load(connection, workspace, child.run_id), self._context.services.location)
-                for child in below
-            ]
+        limit, after, bounded = _page(request)
 
-        value = await self._context.database.read(load)
-        return JsonResponse({"value": value, "continuationToken": None, "nextLink": None})
+        def load(connection: Connection) -> tuple[list[Json], int | None]:
+            self._load(connection, workspace, name)
+            below = runs.children(connection, workspace, name, after=after, limit=limit + 1)
+            found = _load_many(connection, workspace, below[:limit])
+            more = len(below) > limit and not bounded
+            return [run_documents.run(one, self._context.services.location) for one in found], (
+                below[limit - 1].number if more else None
+            )
+
+        value, last = await self._context.database.read(load)
+        token = None if last is None else str(last)
+        address = f"{self._context.services.base_url}{quote(request.url.path)}?$continuationtoken={token}"
+        return JsonResponse({"value": value, "continuationToken": token, "nextLink": address if token else None})
 
     async def services(self, request: Request) -> Response:
         """Interactive endpoints of a run's node; a local run has none but its address in the job."""
@@ -177,6 +188,24 @@ class _History:
         return files
 
 
+def _load_many(connection: Connection, workspace: str, below: list[runs.Run]) -> list[run_documents.Found]:
+    names = [run.run_id for run in below]
+    found = {row.name: row for row in resources.get_many(connection, [f"{workspace}/jobs/{name}" for name in names])}
+    tags = runs.tags(connection, workspace, names)
+    return [run_documents.Found(workspace, run, found.get(run.run_id), tags.get(run.run_id, {})) for run in below]
+
+
+def _page(request: Request) -> tuple[int, int | None, bool]:
+    """How many to answer, after which run's number, and whether the client named how many. Raises ApiError 400."""
+    query = {name.lower(): value for name, value in request.query_params.items()}
+    for name in ("$top", "$continuationtoken"):
+        if name in query and not query[name].isdigit():
+            raise bad_request(f"{name} is '{query[name]}' and must be a whole number.", name)
+    top = int(query.get("$top", 0))
+    token = query.get("$continuationtoken")
+    return min(top or _PAGE, _MOST), int(token) if token else None, 0 < top <= _MOST
+
+
 def _change_client_run(connection: Connection, workspace: str, name: str, changes: Json) -> None:
     if changes.get("displayName"):
         runs.rename(connection, workspace, name, changes["displayName"])
@@ -184,3 +213,5 @@ def _change_client_run(connection: Connection, workspace: str, name: str, change
         runs.set_tags(connection, workspace, name, {k: str(v) for k, v in changes["tags"].items()})
     if "isArchived" in changes:
         runs.set_lifecycle(connection, workspace, name, "deleted" if changes["isArchived"] else "active")
+    if changes.get("description") is not None:
+        runs.set_tags(connection, workspace, name, {"mlflow.note.content": str(changes["description"])})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import sqlalchemy as sa
@@ -128,7 +129,7 @@ def create(
         "start_ms": start_ms,
         "end_ms": None,
         "lifecycle": "active",
-        "artifact_uri": f"{location.rstrip('/')}/{run_id}/artifacts" if location else None,
+        "artifact_uri": _below(location, f"{run_id}/artifacts") if location else None,
         "parent": own.pop(PARENT_TAG, None) or parent,
         "created_in": created_in,
         "job": job,
@@ -178,10 +179,15 @@ def list_clients_runs(
     return [from_row(row) for row in c.execute(query.order_by(runs.c.number.desc()).limit(limit))]
 
 
-def children(c: Connection, workspace_id: str, run_id: str) -> list[Run]:
-    """The runs whose parent is `run_id`, oldest first."""
+def children(
+    c: Connection, workspace_id: str, run_id: str, *, after: int | None = None, limit: int | None = None
+) -> list[Run]:
+    """The runs whose parent is `run_id`, oldest first; `after` is the `number` the page before ended with."""
     query = SELECT.where(runs.c.workspace == workspace_number(workspace_id), runs.c.parent == run_id)
-    return [from_row(row) for row in c.execute(query.order_by(runs.c.number))]
+    if after is not None:
+        query = query.where(runs.c.number > after)
+    query = query.order_by(runs.c.number)
+    return [from_row(row) for row in c.execute(query if limit is None else query.limit(limit))]
 
 
 def is_within(c: Connection, workspace_id: str, run: Run, ancestor: str) -> bool:
@@ -323,6 +329,12 @@ def from_row(row: Row[*tuple[Any, ...]]) -> Run:
     values: tuple[Any, ...] = tuple(row)
     number, run_id, experiment, *rest, is_default = values
     return Run(number, run_id, experiment, DEFAULT_ID if is_default else str(experiment), *rest)
+
+
+def _below(location: str, path: str) -> str:
+    """That path below an address, whose query stays at its end."""
+    parts = urlsplit(location)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}"))
 
 
 def _set(c: Connection, workspace_id: str, run_id: str, values: dict[str, Any]) -> None:
