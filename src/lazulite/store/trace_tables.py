@@ -41,8 +41,19 @@ spans = sa.Table(
     sa.Column("type", sa.String, nullable=False),
     sa.Column("status", sa.String, nullable=False),  # OK | ERROR | UNSET
     sa.Column("start_ns", sa.BigInteger, nullable=False),
+    sa.Column("end_ns", sa.BigInteger),
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("attributes", sa.Text, nullable=False),
+)
+
+#: What is counted of traces (tokens; `span_id` is empty) and of spans (costs), out of metadata and attributes.
+trace_numbers = sa.Table(
+    "trace_numbers",
+    metadata,
+    owner("trace"),
+    sa.Column("span_id", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.Double, nullable=False),
 )
 
 #: `kind` is feedback, expectation or issue. `text` and `number_value` are its value, as searches compare it.

@@ -10,12 +10,22 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.store import trace_numbers as numbers_store
 from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, workspace_number
 from lazulite.store.run_tables import experiments
-from lazulite.store.trace_tables import assessments, spans, trace_metadata, trace_runs, trace_tags, traces
+from lazulite.store.trace_tables import (
+    assessments,
+    spans,
+    trace_metadata,
+    trace_numbers,
+    trace_runs,
+    trace_tags,
+    traces,
+)
 
 Json = dict[str, Any]
+TOKEN_USAGE, SPAN_COST = "mlflow.trace.tokenUsage", "mlflow.llm.cost"
 _CHUNK = 5000
 
 
@@ -95,7 +105,7 @@ def update(c: Connection, trace: int, **values: Any) -> None:
 def delete(c: Connection, numbers: Sequence[int]) -> None:
     """Remove traces and all that is of them."""
     for chunk in _chunks(numbers):
-        for table in (trace_tags, trace_metadata, spans, assessments, trace_runs):
+        for table in (trace_tags, trace_metadata, spans, assessments, trace_runs, trace_numbers):
             c.execute(table.delete().where(table.c.trace.in_(chunk)))
         c.execute(traces.delete().where(traces.c.number.in_(chunk)))
 
@@ -114,6 +124,8 @@ def set_metadata(c: Connection, trace: int, values: dict[str, str], *, keep: boo
     """Add or replace metadata; with `keep`, leave what is there."""
     if values:
         (_INSERT_METADATA if keep else _UPSERT_METADATA).run(c, [(trace, key, value) for key, value in values.items()])
+        if usage := values.get(TOKEN_USAGE):
+            numbers_store.put_tokens(c, trace, usage, keep=keep)
 
 
 def put_spans(c: Connection, trace: int, found: Sequence[Span]) -> None:
@@ -130,12 +142,15 @@ def put_spans(c: Connection, trace: int, found: Sequence[Span]) -> None:
                     span.type,
                     span.status,
                     span.start_ns,
+                    int(end) if (end := span.document.get("end_time_unix_nano")) else None,
                     msgspec.json.encode(span.document).decode(),
                     msgspec.json.encode(span.attributes).decode(),
                 )
                 for span in found
             ],
         )
+        costs = {span.span_id: cost for span in found if (cost := span.attributes.get(SPAN_COST))}
+        numbers_store.put_costs(c, trace, costs)
 
 
 def put_assessment(c: Connection, trace: int, found: Assessment) -> None:
@@ -252,6 +267,6 @@ _BY_ID = SELECT.where(traces.c.workspace == sa.bindparam("workspace"), traces.c.
 _UPSERT_TAG = upsert(trace_tags, ["value"])
 _UPSERT_METADATA = upsert(trace_metadata, ["value"])
 _INSERT_METADATA = upsert(trace_metadata)
-_UPSERT_SPAN = upsert(spans, ["parent_id", "name", "type", "status", "start_ns", "document", "attributes"])
+_UPSERT_SPAN = upsert(spans, ["parent_id", "name", "type", "status", "start_ns", "end_ns", "document", "attributes"])
 _UPSERT_ASSESSMENT = upsert(assessments, ["name", "text", "number_value", "valid", "document"])
 _INSERT_RUN = upsert(trace_runs)

@@ -22,6 +22,7 @@ from lazulite.tracking import (
     runs,
     scorers,
     trace_ingest,
+    trace_metrics,
     traces,
 )
 from lazulite.tracking.call import Call, Handler, Surface, TrackingContext, endpoint, raw
@@ -173,6 +174,7 @@ NEW_TRACES: tuple[_Entry, ...] = (
 )
 #: Below `api/3.0/mlflow/` alone.
 EVALUATION: tuple[_Entry, ...] = (
+    ("POST", "traces/metrics", RUN_READ, trace_metrics.query),
     ("POST", "datasets/create", EXPERIMENT_WRITE, evaluation_datasets.create),
     ("GET", "datasets/search", EXPERIMENT_READ, evaluation_datasets.search),
     ("POST", "datasets/search", EXPERIMENT_READ, evaluation_datasets.search),
@@ -197,7 +199,7 @@ NOT_BUILT = (
     "gateway",
     "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
     "scorers/online-config", "scorers/online-configs",
-    "traces/metrics", "unified-traces", "webhooks", "workspaces",
+    "unified-traces", "webhooks", "workspaces",
 )  # fmt: skip
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -18,7 +18,7 @@ from .conftest import WS, MemoryArtifacts
 #: Of these the newest client's server does everything and ours nothing.
 FIRST_WORDS_NOT_BUILT = {
     "gateway", "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
-    "scorers/online-config", "scorers/online-configs", "traces/metrics", "unified-traces", "webhooks", "workspaces",
+    "scorers/online-config", "scorers/online-configs", "unified-traces", "webhooks", "workspaces",
 }  # fmt: skip
 
 
