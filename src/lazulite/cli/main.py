@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lazulite import __version__
-from lazulite.cli import env, init, job, principal, run, shells, status, up
+from lazulite.cli import debug, env, init, job, principal, run, shells, status, up
 from lazulite.cli.errors import FAILED, OK, CommandError
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 
@@ -216,15 +216,28 @@ def _add_job(commands: Any) -> None:
     inside = _add(
         verbs,
         "debug",
-        job.debug,
+        debug.debug,
         "step into a job",
         description="Open a shell in a job's environment, working directory, inputs and variables, or run a command\n"
-        "there: `-- CMD`, after the options. What it writes goes to a scratch folder; the job itself is left as it is.",
-        examples="  lazulite job debug brave_fig_12\n  lazulite job debug brave_fig_12 --node train\n"
-        "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'",
+        "there: `-- CMD`, after the options. What it writes goes to a scratch folder; the job itself is left as it is.\n"
+        "The exit code is the shell's or the command's.",
+        examples="  lazulite job debug brave_fig_12                       a shell in a finished or failed job\n"
+        "  lazulite job debug brave_fig_12 --node train          in a step of a pipeline\n"
+        "  lazulite job debug brave_fig_12 --node prepare/clean  in a step of a nested pipeline\n"
+        "  lazulite job debug clever_ant_3 --node 7              in a trial of a sweep\n"
+        "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'\n"
+        "  lazulite job debug brave_fig_12 --node train --debugpy 5678",
     )
     inside.add_argument("name", metavar="NAME")
-    inside.add_argument("--node", metavar="NODE", help="the step of the pipeline")
+    inside.add_argument("--node", metavar="NODE", help="the step of the pipeline, or the trial of the sweep")
+    inside.add_argument(
+        "--debugpy",
+        type=_port,
+        nargs="?",
+        const=5678,
+        metavar="PORT",
+        help="have the Python program wait for a debugger on this port; 0 picks a free one (5678)",
+    )
     inside.set_defaults(command=[])
     for parser in (again, inside):
         parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")

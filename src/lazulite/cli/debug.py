@@ -1,0 +1,170 @@
+"""`lazulite job debug`: the environment, folder, inputs and variables of a step, with a shell or command in its place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lazulite.cli import debugger, steps, terminal
+from lazulite.cli.client import call
+from lazulite.cli.errors import FAILED, OK, CommandError
+from lazulite.cli.home import home_folder, required_server
+
+_AGENT = Path(__file__).resolve().parents[1] / "node" / "__main__.py"
+_TICK_S = 0.1
+
+
+def debug(arguments: argparse.Namespace) -> int:
+    server = required_server(home_folder(arguments.home))
+    name = steps.find(server, arguments, arguments.node) if arguments.node else arguments.name
+    path = f"/lazulite{steps.workspace(arguments)}/jobs/{quote(name, safe='')}/plan"
+    try:
+        found = call(server, "GET", path)
+    except CommandError as error:
+        raise CommandError(error.message, steps.hint(server, arguments, name) or error.hint) from None
+    folder = Path(tempfile.mkdtemp(prefix="lazulite-debug-"))
+    plan = of_scratch(found["plan"], folder)
+    _introduce(name, found["plan"], plan, folder)
+    command = arguments.command
+    if command:
+        plan["command"] = command[0] if len(command) == 1 else shlex.join(command)
+    if arguments.debugpy is not None:
+        plan = debugger.waiting(plan, folder, arguments.debugpy)
+    elif not command:
+        return _shell(folder, plan, found["secrets"], arguments.node or name)
+    return _run(folder, plan, found["secrets"])
+
+
+def of_scratch(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The plan with everything that is written going to `folder`, as one process that nothing ends but its user."""
+    outputs = {
+        name: {**output, "kind": "path", "root": None, "url": None, "path": str(_output(folder, name, output))}
+        for name, output in plan["outputs"].items()
+    }
+    alone = {"nodes": 1, "processes_per_node": 1, "worker_count": 1, "parameter_server_count": 0}
+    return {
+        **plan,
+        # Without the run: what is logged here goes to a run of its own.
+        "variables": {name: value for name, value in plan["variables"].items() if name != "MLFLOW_RUN_ID"},
+        "artifacts": str(folder / "artifacts"),
+        "outputs": outputs,
+        "isolation": {**plan["isolation"], "kind": "process"},
+        "distribution": {**plan["distribution"], **alone},
+        "timeout_s": None,
+    }
+
+
+def _output(folder: Path, name: str, output: dict[str, Any]) -> Path:
+    path = folder / "outputs" / name
+    path.mkdir(parents=True)
+    return path / Path(output.get("path") or output.get("url") or name).name if output["type"] == "uri_file" else path
+
+
+def _introduce(name: str, real: dict[str, Any], plan: dict[str, Any], folder: Path) -> None:
+    _say(f"stepping into {name}; outputs and logs go to {folder}, the job itself is left as it is")
+    for output, told in plan["outputs"].items():
+        _say(f"  outputs.{output} -> {told['path']}")
+    count = _processes(real["distribution"])
+    if count > 1:
+        _say(f"the job has {count} processes; this is rank 0 by itself, and its world has one")
+    _say(f"its command: {plan['command']}")
+
+
+def _processes(distribution: dict[str, Any]) -> int:
+    kind = (distribution["type"] or "").lower()
+    if kind == "tensorflow":
+        return int(distribution["worker_count"] + distribution["parameter_server_count"])
+    return int(distribution["nodes"] * (distribution["processes_per_node"] if kind else 1))
+
+
+def _shell(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], title: str) -> int:
+    if not sys.stdin.isatty():
+        raise CommandError("there is no terminal for a shell", "name a command: `lazulite job debug NAME -- CMD`")
+    _say('the command is in $JOB_COMMAND: `eval "$JOB_COMMAND"` runs it; `exit` leaves')
+    with terminal.Terminal(folder, title) as shell:
+        plan["command"] = shell.command(plan["command"])
+        shell.serve(_started(folder, plan, secrets), _interrupt(folder))
+    return _ending(folder)
+
+
+def _interrupt(folder: Path) -> terminal.Interrupt:
+    """Ctrl-C ends the preparation; once the shell is there, it is the shell's."""
+
+    def interrupt() -> bool:
+        if (_status(folder) or {}).get("phase") == "running":
+            return False
+        (folder / "run" / "cancel").touch()
+        return True
+
+    return interrupt
+
+
+def _started(folder: Path, plan: dict[str, Any], secrets: dict[str, Any]) -> subprocess.Popen[bytes]:
+    run = folder / "run"
+    run.mkdir(mode=0o700)
+    for name, document in (("secrets.json", secrets), ("plan.json", plan)):
+        (run / name).touch(mode=0o600)
+        (run / name).write_text(json.dumps(document))
+    arguments = [sys.executable, "-I", "-S", str(_AGENT), str(run), "--foreground"]
+    return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def _run(folder: Path, plan: dict[str, Any], secrets: dict[str, Any]) -> int:
+    """Run the command to its end, its output passed on as it comes; Ctrl-C ends it."""
+    agent = _started(folder, plan, secrets)
+    log, shown = folder / "artifacts" / "user_logs" / "std_log.txt", 0
+    while True:
+        over = True
+        try:
+            agent.wait(_TICK_S)
+        except subprocess.TimeoutExpired:
+            over = False
+        except KeyboardInterrupt:
+            (folder / "run" / "cancel").touch()
+            over = False
+        shown = _pass_on(log, shown)
+        if over:
+            return _ending(folder)
+
+
+def _pass_on(log: Path, shown: int) -> int:
+    try:
+        with log.open("rb") as file:
+            file.seek(shown)
+            text = file.read()
+    except FileNotFoundError:
+        return shown
+    sys.stdout.buffer.write(text)
+    sys.stdout.flush()
+    return shown + len(text)
+
+
+def _ending(folder: Path) -> int:
+    status = _status(folder)
+    if status is None:
+        raise CommandError("the job's agent ended without a word", f"see {folder}")
+    if status.get("outcome") == "completed":
+        return OK
+    code = status.get("exit_code")
+    if code is None:
+        raise CommandError(str((status.get("error") or {}).get("message") or "the command did not run"))
+    return int(code) if code > 0 else FAILED
+
+
+def _status(folder: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((folder / "run" / "status.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _say(text: str) -> None:
+    print(f"lazulite: {text}", file=sys.stderr, flush=True)

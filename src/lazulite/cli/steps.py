@@ -1,0 +1,70 @@
+"""The steps of a job by the names that their author gave them: `train`, `prepare/clean` inside a nested pipeline."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+from urllib.parse import quote
+
+from lazulite.cli.client import call
+from lazulite.cli.errors import CommandError
+from lazulite.cli.home import Server
+
+_SHOWN = 20
+_BAD = ("Failed", "Canceled")
+
+
+def workspace(arguments: argparse.Namespace) -> str:
+    """The path of the workspace that the options name."""
+    return (
+        f"/subscriptions/{arguments.subscription}/resourceGroups/{arguments.group}"
+        f"/providers/Microsoft.MachineLearningServices/workspaces/{arguments.workspace}"
+    )
+
+
+def find(server: Server, arguments: argparse.Namespace, node: str) -> str:
+    """The run of the step at the path `node` below the job named. Raises CommandError that lists what there is."""
+    run = str(arguments.name)
+    for name in node.split("/"):
+        below = children(server, arguments, run)
+        if name not in below:
+            raise CommandError(f"'{run}' has no step '{name}'", f"it has: {_listed(below)}")
+        properties = below[name].get("properties") or {}
+        run = str(properties.get("azureml.reusedrunid") or below[name]["runId"])
+    return run
+
+
+def hint(server: Server, arguments: argparse.Namespace, run: str) -> str:
+    """What to name instead of a job that is a parent of others; empty for one that is not."""
+    try:
+        below = children(server, arguments, run)
+    except CommandError:
+        return ""
+    bad = [name for name, step in below.items() if step["status"] in _BAD]
+    text = f"its steps: {_listed(below)}" if below else ""
+    return f"{text}; failed: {', '.join(bad[:_SHOWN])}" if bad else text
+
+
+def children(server: Server, arguments: argparse.Namespace, run: str) -> dict[str, dict[str, Any]]:
+    """The documents of a run's children: by the node of each, of a sweep's trials by their numbers."""
+    path = f"/history/v1.0{workspace(arguments)}/runs/{quote(run, safe='')}/children"
+    found: dict[str, dict[str, Any]] = {}
+    after = ""
+    while True:
+        page = call(server, "GET", path + after)
+        for child in page["value"]:
+            found[_name(run, child)] = child
+        if not page["continuationToken"]:
+            return found
+        after = f"?$continuationtoken={page['continuationToken']}"
+
+
+def _name(parent: str, child: dict[str, Any]) -> str:
+    node = (child.get("properties") or {}).get("azureml.nodeid")
+    return str(node) if node else str(child["runId"]).removeprefix(f"{parent}_")
+
+
+def _listed(below: dict[str, dict[str, Any]]) -> str:
+    names = sorted(below)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "none") + more
