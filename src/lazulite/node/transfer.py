@@ -16,17 +16,20 @@ CHUNK = 1 << 20
 BLOCK = 64 << 20
 ATTEMPTS = 4
 TIMEOUT_S = 60
+CONNECT_S = 10
 VERSION = {"x-ms-version": "2023-11-03"}
 BLOB_URL = re.compile(r"(?P<account>https?://[^/]+(?:/[^?]*?/_\.blob\.[^/]+)?)/(?P<container>[^/?]+)/?(?P<path>[^?]*)")
 Tick = Callable[[], None]
+_reached: set[tuple[str, int]] = set()
 
 
 class TransferError(Exception):
-    """`status` is the HTTP status, 0 when no answer came."""
+    """`status` is the HTTP status, 0 when no answer came; trying again is in vain where it is `final`."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, final: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.final = final
 
 
 def download(url: str, query: str, target: str, ca_bundle: str | None, tick: Tick) -> int:
@@ -136,7 +139,7 @@ def retried(action: Callable[[], Any], tick: Tick) -> Any:
             return action()
         except TransferError as error:
             last = attempt == ATTEMPTS - 1
-            if last or (error.status and error.status < 500 and error.status not in (408, 429)):
+            if last or error.final or (error.status and error.status < 500 and error.status not in (408, 429)):
                 raise
             tick()
             time.sleep(0.2 * 3**attempt)
@@ -154,6 +157,7 @@ def request(
 
     if not url.startswith(("http://", "https://")):
         raise TransferError(400, f"only http and https addresses can be fetched, not {url.partition('?')[0]}")
+    reach(url)
     asked = urllib.request.Request(url, data=data, method=method, headers={**VERSION, **(headers or {})})  # noqa: S310
     context = ssl.create_default_context(cafile=ca_bundle) if url.startswith("https") else None
     try:
@@ -162,6 +166,27 @@ def request(
         raise TransferError(error.code, f"HTTP {error.code} {error.reason}") from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise TransferError(0, str(getattr(error, "reason", error))) from error
+
+
+def reach(url: str) -> None:
+    """Raises TransferError at once where nobody is to be reached: a machine without a network need not wait to say so.
+
+    What is served on this machine itself may be restarting, and is waited for.
+    """
+    import socket
+    import urllib.parse
+    import urllib.request
+
+    parts = urllib.parse.urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    local = host in ("localhost", "::1") or host.startswith("127.")
+    if local or (host, port) in _reached or urllib.request.getproxies().get(parts.scheme):
+        return
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except (OSError, UnicodeError) as error:  # a name that is none is an UnicodeError
+        raise TransferError(0, f"{host} cannot be reached ({error})", final=True) from error
+    _reached.add((host, port))
 
 
 def join(url: str, *queries: str) -> str:

@@ -1,3 +1,6 @@
+import socket
+from pathlib import Path
+
 import pytest
 
 from lazulite.node import transfer
@@ -43,3 +46,30 @@ def test_a_failed_answer_is_tried_again_and_a_refusal_is_not(monkeypatch: pytest
 def test_addresses_other_than_http_are_refused() -> None:
     with pytest.raises(transfer.TransferError, match="only http"):
         transfer.request("GET", "file:///etc/passwd", None)
+
+
+def test_a_host_that_is_not_there_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def nobody(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "create_connection", nobody)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr(transfer.time, "sleep", lambda _: pytest.fail("waits for a host that is not there"))
+    with pytest.raises(transfer.TransferError, match=r"data\.example cannot be reached"):
+        transfer.download("https://data.example/a.csv", "", str(tmp_path / "a.csv"), None, lambda: None)
+    with pytest.raises(transfer.TransferError, match="cannot be reached"):
+        transfer.download_folder("http://data.example/c/f", "", str(tmp_path), None, lambda: None)
+    assert asked == [("data.example", 443), ("data.example", 80)]
+
+
+def test_a_server_of_this_machine_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(transfer.time, "sleep", waited.append)
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    with pytest.raises(transfer.TransferError):
+        transfer.download(f"http://localhost:{port}/a.csv", "", str(tmp_path / "a.csv"), None, lambda: None)
+    assert len(waited) == transfer.ATTEMPTS - 1

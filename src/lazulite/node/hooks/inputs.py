@@ -9,7 +9,7 @@ from ..failure import RunFailure
 from ..run import Mount, Run
 
 MIRROR = (
-    "On a machine without a network, map its address to a local folder: [url_mirror] in the server's settings.toml."
+    "On a machine without a network, map its address to a local folder, in the server's settings.toml: [url_mirror]"
 )
 
 
@@ -75,7 +75,7 @@ def from_address(run: Run, name: str, given: dict[str, Any], folder: str) -> str
     except transfer.TransferError as error:
         if error.status in (404, 410) or (error.status == 0 and "not the address" in str(error)):
             raise missing(name, given, str(error)) from error
-        message = f"Input '{name}' could not be fetched from {shown(given)}: {error}. {MIRROR}"
+        message = f"Input '{name}' could not be fetched from {shown(given)}: {error}. {mirror(given)}"
         raise RunFailure("InputDownloadFailed", message) from error
     run.log(f"input {name}: {count} files")
     return folder
@@ -83,6 +83,12 @@ def from_address(run: Run, name: str, given: dict[str, Any], folder: str) -> str
 
 def missing(name: str, given: dict[str, Any], why: str) -> RunFailure:
     return RunFailure("UserError/InputNotFound", f"Input '{name}' was not found at {shown(given)}: {why}.")
+
+
+def mirror(given: dict[str, Any]) -> str:
+    """What to write into the settings so that the folder of this input is found here."""
+    folder = shown(given).rpartition("/")[0]
+    return f'{MIRROR} "{folder}" = "/a/folder".'
 
 
 def shown(given: dict[str, Any]) -> str:
