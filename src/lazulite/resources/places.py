@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
@@ -23,6 +24,7 @@ _CONTAINER = {
     "AzureDataLakeGen2": "filesystem",
     "AzureFile": "fileShareName",
 }
+_DEFAULT = re.compile(r"\$\{\{\s*default_datastore\s*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def check_output(c: Connection, workspace: str, uri: str, *, target: str = "uri"
     except ValueError as error:
         raise validation(f"{error}.", target) from None
     if isinstance(place, DatastorePlace):
-        references.datastore(c, place.workspace or workspace, place.datastore, target=target)
+        if not _DEFAULT.fullmatch(place.datastore):  # known when the job runs
+            references.datastore(c, place.workspace or workspace, place.datastore, target=target)
         try:
             split(place.path.strip("/") or "-")
         except UnsafePath as error:

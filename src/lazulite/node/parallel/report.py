@@ -124,7 +124,7 @@ class Report:
         )
 
     def _row(self, worker: Worker, status: str, failed_items: int, took: float, error: str) -> None:
-        seconds = f"{time.monotonic() - worker.began:.3f}"
+        seconds = f"{time.monotonic() - worker.given:.3f}"
         with open(PROCESSED, "a", newline="", encoding="utf-8") as file:
             place = [self._number(worker), worker.instance, worker.name, worker.tried + 1]
             csv.writer(file).writerow([*place, status, worker.items, failed_items, seconds, f"{took:.3f}", error])

@@ -29,7 +29,7 @@ class Worker:
         self.tried = 0
         self.items = 0
         self.state = STARTING
-        self.began = 0.0
+        self.began = self.given = 0.0
         self._settings, self._table = settings, table
         self.start()
 
@@ -63,6 +63,7 @@ class Worker:
 
     def give(self, batch: Batch, tried: int) -> None:
         self.batch, self.tried, self.items = batch, tried, len(batch.files)
+        self.given = time.monotonic()
         self.enter(LOADING)
         with contextlib.suppress(OSError):  # it has died: its end of the pipe says so
             self.pipe.send(batch)

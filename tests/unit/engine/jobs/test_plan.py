@@ -156,3 +156,25 @@ def test_a_path_out_of_the_datastore_makes_no_plan(world: EngineWorld) -> None:
 def test_a_datastore_that_is_gone_makes_no_plan(world: EngineWorld) -> None:
     with pytest.raises(ApiError, match="no datastore"):
         planned(world, outputs={"o": {"uri": "azureml://datastores/gone/paths/x"}})
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("Direct", "ro_mount"), ("EvalMount", "ro_mount"), (None, "ro_mount")])
+def test_a_parallel_job_has_one_process_and_its_input_in_a_folder(
+    world: EngineWorld, mode: str | None, expected: str
+) -> None:
+    asked = {"entry_script": "score.py", "input": "table", "instances": 3, "append_to": "rows"}
+    table = {"jobInputType": "mltable", "uri": f"{BLOBS}/t/", "mode": mode}
+    job = world.submit(
+        "j",
+        inputs={"table": table, "other": {**table, "mode": "Direct"}},
+        outputs={"rows": {"jobOutputType": "uri_file"}},
+        resources={"instanceCount": 3},
+    )
+    job.spec["resolved"] = {**(job.spec.get("resolved") or {}), "parallel": asked}
+    facts = world.database.read_sync(lambda c: gather(c, job, world.storage, None))
+    environment = EnvironmentPlan(key="k", name="e:1", python="3.11", interpreter="/python")
+    plan = build(job, facts, environment, world.settings, world.storage, "t0ken").plan
+    assert plan.parallel is not None
+    assert (plan.parallel.instances, plan.parallel.append_to) == (3, "rows")
+    assert plan.distribution.nodes == 1
+    assert [plan.inputs[name].mode for name in ("table", "other")] == [expected, "direct"]
