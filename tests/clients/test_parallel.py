@@ -242,6 +242,21 @@ def test_a_registered_component_in_yaml_with_partition_keys(
     assert appended(ml_client, done, tmp_path) == ["{'year': '2023'} 1", *["{'year': '2024'} 2"] * 2]
 
 
+def test_a_step_that_was_run_before_is_reused_unless_its_node_changed(
+    ml_client: MLClient, ended: Callable[[str], Job], jobs: dict[str, Job], folder: Path
+) -> None:
+    ended("yaml")
+    same, other = load_job(folder / "pipeline.yml"), load_job(folder / "pipeline.yml")
+    other.jobs["count"].max_concurrency_per_instance = 1
+    reused = []
+    for name, job in (("same", same), ("other", other)):
+        jobs[name] = ml_client.jobs.create_or_update(job)
+        assert ended(name).status == "Completed"
+        (step,) = ml_client.jobs.list(parent_job_name=jobs[name].name)
+        reused.append(step.properties.get("azureml.isreused"))
+    assert reused == ["true", None]
+
+
 def test_settings_that_cannot_be_are_refused_at_submission(
     ml_client: MLClient, jobs: dict[str, Job], folder: Path
 ) -> None:

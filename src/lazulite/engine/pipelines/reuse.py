@@ -23,6 +23,7 @@ from lazulite.store.resources import Json, Resource
 
 _NAMES = ("name", "version", "display_name", "description", "tags", "_source", "$schema")
 _OF_JOB = ("environmentVariables", "resources", "distribution", "identity", "outputs")
+_KINDS = ("command", "parallel")
 #: Uploads whose path holds the hash of their content.
 _HASHED = "LocalUpload/"
 _FILES = 20_000
@@ -32,7 +33,7 @@ def is_allowed(context: Context) -> bool:
     """Nothing is reused that may come out otherwise, or where the author wants a fresh run."""
     forced = str(graph.field(context.settings, "force_rerun") or "").lower() == "true"
     fixed = str(context.spec.get("is_deterministic", True)).lower() != "false"
-    return context.pinned["type"] == "command" and fixed and not forced
+    return context.pinned["type"] in _KINDS and fixed and not forced
 
 
 def key(
@@ -55,6 +56,8 @@ def key(
         "inputs": found,
         **{name: child.properties.get(name) for name in _OF_JOB},
     }
+    if "parallel" in child.resolved:  # its node has settings of its own
+        document["parallel"] = [child.properties["command"], child.resolved["parallel"]]
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
 
 
