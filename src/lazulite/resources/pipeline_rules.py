@@ -6,16 +6,20 @@ input's type, and no node waits for itself; pipeline components are gone into to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lazulite.core.errors import ApiError, nearest, not_implemented, validation
 from lazulite.model import parallel_task, sweep, sweep_node
+from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
+from lazulite.model.pipeline_flow import Flow, Spread
 from lazulite.model.pipeline_graph import InputOf, OutputOf, WrittenTo
-from lazulite.resources import job_rules, references, typed_inputs
+from lazulite.resources import flow_rules, job_rules, places, references, typed_inputs
 from lazulite.resources.declaration import Write
+from lazulite.resources.flow_rules import Surroundings
 from lazulite.store.resources import Json, Resource
 
 _DEPTH = 40
@@ -23,6 +27,8 @@ _KNOWN = {
     "command", "pipeline", "sweep", "parallel", "spark", "automl", "import", "data_transfer", "if_else", "do_while",
     "parallel_for",
 }  # fmt: skip
+#: What a node may be called: brackets are for the steps of loops.
+_NAME = re.compile(r"[\w.\- ]+")
 _DATA: Json = {"jobInputType": "uri_folder", "uri": "azureml://unknown"}
 
 
@@ -39,6 +45,7 @@ class _Scope:
     depth: int = 0
     components: dict[str, Resource] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
+    flow: Flow = field(default_factory=Flow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,8 @@ def _from_component(write: Write) -> None:
             raise validation(f"The pipeline needs the input '{name}'.", f"properties.inputs.{name}")
     outputs = properties.get("outputs") or {}
     for name, declared in (spec.get("outputs") or {}).items():
-        outputs.setdefault(name, {"jobOutputType": declared.get("type", "uri_folder")})
+        kind = str(declared.get("type") or "uri_folder")
+        outputs.setdefault(name, {"jobOutputType": "uri_file" if kind in graph.PRIMITIVES else kind})
     properties["outputs"] = outputs
 
 
@@ -117,6 +125,7 @@ def _check_given(given: Json, declared: Json) -> None:
 def _check_nodes(scope: _Scope) -> Json:
     if scope.depth > _DEPTH:
         raise validation(f"Pipeline components are nested more than {_DEPTH} deep.", scope.target)
+    scope.flow = flow.read(scope.nodes, scope.target)
     pinned = {name: _check_node(scope, name, sent) for name, sent in scope.nodes.items()}
     circle = graph.cycle({name: node["needs"] for name, node in pinned.items()})
     if circle:
@@ -134,13 +143,49 @@ def _check_node(scope: _Scope, name: str, sent: Any) -> Json:
     kind = graph.node_type(sent)
     if kind not in _KNOWN:
         raise validation(f"The node '{name}' has the type '{kind}'.{nearest(kind, _KNOWN)}", f"{target}.type")
+    if not _NAME.fullmatch(name):
+        raise validation(f"The name of the node '{name}' may have letters, digits, '_', '-', '.' and spaces.", target)
     check = NODE_CHECKS.get(kind)
-    if check is None:
+    if check is None and kind not in flow.READERS:
         raise not_implemented(f"The {kind} node '{name}' of a pipeline")
     _check_references(scope, name, sent, target)
+    needs = _producers(scope, graph.needs(sent)) | scope.flow.orders(name)
+    if check is None:
+        flow_rules.check(scope.flow.controls[name], _surroundings(scope))
+        return {"type": kind, "needs": sorted(needs - scope.flow.ran_by(name)), "soft": []}
     node = Node(scope, name, sent, _component(scope, name, sent, target))
-    pinned = {"type": kind, "component": node.component.id, "needs": sorted(graph.needs(sent)), "soft": _soft(node)}
-    return pinned | check(node)
+    pinned = {"type": kind, "component": node.component.id, "needs": sorted(needs), "soft": _soft(node)}
+    return pinned | check(_with_items(node))
+
+
+def _producers(scope: _Scope, nodes: set[str]) -> set[str]:
+    return {producer for node in nodes for producer in scope.flow.producers(node)}
+
+
+def _surroundings(scope: _Scope) -> Surroundings:
+    write = scope.write
+
+    def check_data(uri: str, kind: str, target: str) -> None:
+        places.check_data(write.connection, write.workspace, write.services.storage, uri, kind, target=target)
+
+    def spec(name: str) -> Json:
+        sent = scope.nodes[name]
+        if not isinstance(sent, dict):
+            raise validation(f"The node '{name}' must be an object.", f"{scope.target}.{name}")
+        found: Json = _component(scope, name, sent, f"{scope.target}.{name}").properties["componentSpec"]
+        return found
+
+    return Surroundings(scope.flow, scope.nodes, scope.inputs, spec, check_data, scope.target)
+
+
+def _with_items(node: Node) -> Node:
+    """The body of a loop over items with the inputs that its items will give, of which nothing is known."""
+    loop = node.scope.flow.bodies.get(node.name)
+    if not isinstance(loop, Spread):
+        return node
+    free = flow_rules.free_inputs(loop, _surroundings(node.scope), node.sent.get("inputs") or {})
+    unknown = {"value": f"${{{{parent.jobs.{loop.name}.outputs.item}}}}"}
+    return replace(node, sent=flow.given(node.sent, dict.fromkeys(free, unknown)))
 
 
 def check_inputs(node: Node) -> dict[str, Json | None]:
@@ -270,6 +315,7 @@ def _check_output_of(scope: _Scope, name: str, other: str, output: str, target: 
     if other not in scope.nodes:
         text = f"The node '{name}' takes an output of '{other}', and {scope.where} has no such node."
         raise validation(text + nearest(other, scope.nodes), f"{target}.inputs")
+    other = _source(scope, name, other, target)
     sent = scope.nodes[other]
     if output in graph.IMPLICIT_OUTPUTS or not isinstance(sent, dict) or output in (sent.get("outputs") or {}):
         return
@@ -281,6 +327,20 @@ def _check_output_of(scope: _Scope, name: str, other: str, output: str, target: 
     if output not in declared:
         text = f"The node '{name}' takes the output '{output}' of '{other}', which has no such output."
         raise validation(text + nearest(output, declared), f"{target}.inputs")
+
+
+def _source(scope: _Scope, name: str, other: str, target: str) -> str:
+    """The node whose component says which outputs `other` has."""
+    control, loop = scope.flow.controls.get(other), scope.flow.bodies.get(other)
+    if isinstance(control, Spread):
+        return control.body if control.body in scope.nodes else other
+    if control is not None:
+        text = f"The node '{name}' takes an output of '{other}', which has none: take that of a node that it runs."
+        raise validation(text, f"{target}.inputs")
+    if isinstance(loop, Spread):
+        text = f"The node '{name}' takes an output of '{other}', which runs many times: take that of '{loop.name}'."
+        raise validation(text, f"{target}.inputs")
+    return other
 
 
 def _component(scope: _Scope, name: str, sent: Json, target: str) -> Resource:
@@ -302,7 +362,7 @@ def _soft(node: Node) -> list[str]:
     declared, given = node.spec.get("inputs") or {}, node.sent.get("inputs") or {}
     optional = {k: v for k, v in given.items() if not typed_inputs.is_required(declared.get(k) or {})}
     hard = graph.needs({**node.sent, "inputs": {k: v for k, v in given.items() if k not in optional}})
-    return sorted(graph.needs({"inputs": optional}) - hard)
+    return sorted(_producers(node.scope, graph.needs({"inputs": optional}) - hard))
 
 
 #: What checks a node of each kind and pins what it refers to; the kinds without an entry are refused with 501.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.engine import Connection
 
@@ -11,39 +11,78 @@ from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
 from lazulite.engine.jobs import controls
-from lazulite.engine.pipelines import bind, children, reuse
+from lazulite.engine.pipelines import bind, children, gather, reuse
 from lazulite.engine.pipelines.bind import Child, Context
 from lazulite.engine.pipelines.children import Birth
 from lazulite.model import job_status
+from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
-from lazulite.model.job_status import JobError, JobState
-from lazulite.resources import job_reruns, references
+from lazulite.model.job_status import JobError, JobOutput, JobState
+from lazulite.resources import job_reruns, references, typed_inputs
 from lazulite.store import resources
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A node that may begin, and the names of the jobs of the nodes it takes from."""
+class Gathered:
+    """A loop over items that is over: the node that was its body, and the jobs of its steps."""
 
-    node: str
+    body: str
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A step that may begin, and the jobs it takes from: by node, and by loop those that are gathered.
+
+    `step` is a node's name, or that of an iteration, whose `inputs` come on top of what the node says.
+    """
+
+    step: str
     attempt: int
     upstream: Mapping[str, str]
+    gathered: Mapping[str, Gathered] = field(default_factory=dict)
+    inputs: Mapping[str, Json] = field(default_factory=dict)
 
 
 def prepare(c: Connection, storage: StorageLocator, pipeline: Resource, ready: Ready) -> Birth:
-    """The job of a node. One that cannot be made is a job that failed, which says why."""
-    context = _context(c, storage, pipeline, ready)
+    """The job of a step. One that cannot be made is a job that failed, which says why."""
+    context = _context(pipeline, ready)
     child = Child({**bind.base(context, "Command"), "inputs": {}, "outputs": {}}, {"compute": None})
     try:
+        context = replace(context, spec=spec_of(c, pipeline, context.node))
+        context = replace(context, results=_results(c, storage, pipeline, context.sent, ready))
+        _check_values(context)
         child = _placed(c, pipeline, bind.child(context))
-        birth = Birth(ready.node, ready.attempt, child, more=_more(c, pipeline, context))
+        birth = Birth(ready.step, ready.attempt, child, more=_more(c, pipeline, context, ready.step))
         return _with_reuse(c, storage, pipeline, context, birth)
     except ApiError as error:
-        return Birth(ready.node, ready.attempt, child, error=JobError(error.code, error.message))
+        return Birth(ready.step, ready.attempt, child, error=JobError(error.code, error.message))
     except (UnsafePath, ValueError) as error:
-        return Birth(ready.node, ready.attempt, child, error=JobError("UserError/InvalidNode", str(error)))
+        return Birth(ready.step, ready.attempt, child, error=JobError("UserError/InvalidNode", str(error)))
+
+
+def gathered(
+    c: Connection, storage: StorageLocator, pipeline: Resource, loop: str, name: str, steps: Gathered
+) -> JobOutput | None:
+    """An output of a loop over items; None unless all of its steps completed. Raises ApiError."""
+    rows = children.read(c, arm_id.workspace_of(pipeline.id), steps.jobs)
+    found = [rows[job] for job in steps.jobs if job in rows and rows[job].state == JobState.COMPLETED]
+    if len(found) < len(steps.jobs):
+        return None
+    spec = spec_of(c, pipeline, steps.body)
+    return gather.output(c, storage, pipeline, loop, name, found, spec)
+
+
+def spec_of(c: Connection, pipeline: Resource, node: str) -> Json:
+    """The specification of the component that a node runs. Raises ApiError where it was deleted."""
+    pinned = pipeline.spec["resolved"]["nodes"][node]
+    component = resources.get(c, pinned["component"])
+    if component is None:
+        raise ApiError(404, "ComponentNotFound", f"The component '{pinned['component']}' does not exist any more.")
+    found: Json = component.properties["componentSpec"]
+    return found
 
 
 def result(c: Connection, storage: StorageLocator, child: Resource, name: str, spec: Json) -> Json | None:
@@ -62,42 +101,58 @@ def result(c: Connection, storage: StorageLocator, child: Resource, name: str, s
     return {"jobInputType": "literal", "value": value}
 
 
-def _context(c: Connection, storage: StorageLocator, pipeline: Resource, ready: Ready) -> Context:
-    sent = pipeline.properties["jobs"][ready.node]
-    pinned = pipeline.spec["resolved"]["nodes"][ready.node]
+def _context(pipeline: Resource, ready: Ready) -> Context:
+    """The step without what has to be read: its component, and what earlier steps gave."""
+    node, iteration = flow.node_of(ready.step)
+    sent = pipeline.properties["jobs"][node]
+    if iteration is not None:
+        shown = graph.field(sent, "display_name") or node
+        sent = {**flow.given(sent, ready.inputs), "display_name": flow.step(str(shown), iteration)}
     return Context(
-        node=ready.node,
+        node=node,
         sent=sent,
-        pinned=pinned,
-        spec=_spec(c, pinned),
+        pinned=pipeline.spec["resolved"]["nodes"][node],
+        spec={},
         pipeline=pipeline.properties,
-        results=_results(c, storage, pipeline, sent, ready.upstream),
     )
 
 
 def _results(
-    c: Connection, storage: StorageLocator, pipeline: Resource, sent: Json, upstream: Mapping[str, str]
+    c: Connection, storage: StorageLocator, pipeline: Resource, sent: Json, ready: Ready
 ) -> dict[tuple[str, str], Json]:
-    wanted = [r for r in graph.references({**sent, "outputs": None}) if isinstance(r, graph.OutputOf)]
-    rows = children.read(c, arm_id.workspace_of(pipeline.id), upstream.values()) if wanted else {}
+    wanted = {r for r in graph.references({**sent, "outputs": None}) if isinstance(r, graph.OutputOf)}
+    rows = children.read(c, arm_id.workspace_of(pipeline.id), ready.upstream.values()) if wanted else {}
     found: dict[tuple[str, str], Json] = {}
     for reference in wanted:
-        child = rows.get(upstream.get(reference.node, ""))
-        if child is None or child.state != JobState.COMPLETED:
-            continue
-        spec = _spec(c, pipeline.spec["resolved"]["nodes"][reference.node])
-        value = result(c, storage, child, reference.name, spec)
+        value = None
+        if reference.node in ready.gathered:
+            steps = ready.gathered[reference.node]
+            output = gathered(c, storage, pipeline, reference.node, reference.name, steps)
+            value = None if output is None else _as_input(c, pipeline, reference.name, steps, output)
+        else:
+            child = rows.get(ready.upstream.get(reference.node, ""))
+            if child is not None and child.state == JobState.COMPLETED:
+                value = result(c, storage, child, reference.name, spec_of(c, pipeline, reference.node))
         if value is not None:
             found[reference.node, reference.name] = value
     return found
 
 
-def _spec(c: Connection, pinned: Json) -> Json:
-    component = resources.get(c, pinned["component"])
-    if component is None:
-        raise ApiError(404, "ComponentNotFound", f"The component '{pinned['component']}' does not exist any more.")
-    found: Json = component.properties["componentSpec"]
-    return found
+def _as_input(c: Connection, pipeline: Resource, name: str, steps: Gathered, output: JobOutput) -> Json:
+    if output.value is not None:
+        return {"jobInputType": "literal", "value": output.value}
+    rows = children.read(c, arm_id.workspace_of(pipeline.id), steps.jobs)
+    origin = ",".join(job_status.read(rows[job].status).outputs[name].uri for job in steps.jobs)
+    return {"jobInputType": output.type, "uri": output.uri, "origin": origin}
+
+
+def _check_values(context: Context) -> None:
+    """The values that were not known when the pipeline was submitted fit the inputs that they are for."""
+    where = f"the node '{context.node}'"
+    for name, value in bind.inputs(context).items():
+        declared = context.spec["inputs"][name]
+        if graph.is_literal(value) and str(declared.get("type") or "").lower() in graph.PRIMITIVES:
+            typed_inputs.check(name, value.get("value"), declared, where=where, target=f"inputs.{name}")
 
 
 def _placed(c: Connection, pipeline: Resource, child: Child) -> Child:
@@ -111,14 +166,14 @@ def _placed(c: Connection, pipeline: Resource, child: Child) -> Child:
     )
 
 
-def _more(c: Connection, pipeline: Resource, context: Context) -> Json:
+def _more(c: Connection, pipeline: Resource, context: Context, step: str) -> Json:
     store = graph.field(context.settings, "default_datastore")
     found: Json = {"defaultDatastore": str(store).rsplit("/", 1)[-1].removeprefix("azureml:")} if store else {}
     wanted = controls.declared(context.spec, graph.PRIMITIVES)
     if wanted and context.pinned["type"] != "pipeline":
         found["controls"] = wanted
     again = pipeline.spec.get("rerun") or {}
-    earlier = (again.get("children") or {}).get(context.node)
+    earlier = (again.get("children") or {}).get(step)
     if earlier and context.pinned["type"] == "pipeline" and context.node not in again["fresh"]:
         row = resources.get(c, f"{arm_id.workspace_of(pipeline.id)}/jobs/{earlier}")
         if row is not None:
@@ -130,18 +185,18 @@ def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, cont
     workspace = arm_id.workspace_of(pipeline.id)
     again = pipeline.spec.get("rerun") or {}
     earlier = (again.get("children") or {}).get(birth.node)
-    if earlier and birth.node not in again["fresh"]:
+    if earlier and context.node not in again["fresh"]:
         row = resources.get(c, f"{workspace}/jobs/{earlier}")
         if row is not None and row.state == JobState.COMPLETED and reuse.is_whole(c, workspace, storage, row):
             return replace(birth, original=row)
     if not reuse.is_allowed(context) or birth.attempt > 1:
         return birth
     key = reuse.key(c, workspace, storage, context, birth.child, _origins(c, workspace, context))
-    if key is None or birth.node in again.get("fresh", ()):
+    if key is None or context.node in again.get("fresh", ()):
         return replace(birth, key=key)
     return replace(birth, key=key, original=reuse.find(c, workspace, storage, key))
 
 
 def _origins(c: Connection, workspace: str, context: Context) -> dict[str, str]:
-    """What the addresses of earlier nodes' outputs are, by the runs that wrote them."""
-    return {value["uri"]: value["uri"] for value in context.results.values() if "uri" in value}
+    """What the addresses of earlier nodes' outputs are, by the runs that wrote them; `origin` where it was gathered."""
+    return {value["uri"]: str(value.get("origin", value["uri"])) for value in context.results.values() if "uri" in value}

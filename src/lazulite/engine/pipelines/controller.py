@@ -14,17 +14,21 @@ from sqlalchemy.engine import Connection
 from lazulite.core import arm_id
 from lazulite.core.clock import Clock, iso
 from lazulite.core.errors import ApiError
+from lazulite.core.paths import UnsafePath
 from lazulite.engine.jobs.finish import register_outputs
 from lazulite.engine.jobs.record import active_keys, save
-from lazulite.engine.pipelines import births, children, log
-from lazulite.engine.pipelines.births import Ready
+from lazulite.engine.pipelines import births, children, log, sources
+from lazulite.engine.pipelines.births import Gathered, Ready
 from lazulite.engine.pipelines.children import Birth
 from lazulite.engine.pipelines.decide import Needs, Step, decide
+from lazulite.engine.pipelines.unfold import Unfolded, order, unfold
 from lazulite.engine.settings import EngineSettings
 from lazulite.engine.states import advance
 from lazulite.model import job_status
+from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.job_status import TERMINAL, JobError, JobOutput, JobState, JobStatus
+from lazulite.model.pipeline_flow import Flow, Loop, Source, Spread
 from lazulite.resources import places
 from lazulite.store import resources
 from lazulite.store.database import Database
@@ -34,6 +38,8 @@ from lazulite.store.tables import resources as table
 
 _ETAG = sa.select(table.c.etag).where(table.c.key == sa.bindparam("wanted"))
 _EVENT = "pipeline"
+#: The property of a pipeline that names the nodes that its choices left out.
+_SKIPPED = "lazulite.skipped"
 #: Ends a hint that the jobs of a pipeline changed.
 _CHILDREN = "/children"
 #: How often a node runs whose machine was lost.
@@ -53,9 +59,12 @@ class _Memory:
     told: set[str]  # "<job> <state>" of what stands in the log
     final: set[str] = field(default_factory=set)  # failed jobs that are not tried again
     written: int | None = None
+    flow: Flow = field(default_factory=Flow)
+    order: tuple[str, ...] = ()  # of the nodes, where there are choices or loops
+    texts: dict[tuple[Source, str | None], str] = field(default_factory=dict)  # what they decided by
 
     def of(self, states: dict[str, JobState]) -> dict[str, tuple[str, JobState]]:
-        """The latest job of each node, with its state."""
+        """The latest job of each step, with its state."""
         found: dict[str, tuple[int, str, JobState]] = {}
         for name, state in states.items():
             node, attempt = self.nodes[name]
@@ -112,25 +121,44 @@ class PipelineController:
         cancel = job.spec.get("desired") == "Canceled"
         settings = job.properties.get("settings") or {}
         keep_going = str(graph.field(settings, "continue_on_step_failure") or "").lower() == "true"
-        step = decide(memory.graph, states, cancel=cancel, keep_going=keep_going)
-        await self._do(memory, status, step, latest, lost, cancel)
+        unfolded = await self._unfold(memory, states, latest)
+        step = decide(unfolded.needs, unfolded.states, cancel=cancel, keep_going=keep_going)
+        await self._do(memory, status, step, unfolded, latest, lost, cancel)
         return 0.0 if step.more else None
+
+    async def _unfold(
+        self, memory: _Memory, states: dict[str, JobState], latest: dict[str, tuple[str, JobState]]
+    ) -> Unfolded:
+        if not memory.flow.controls:
+            return Unfolded(needs=memory.graph, states=states)
+
+        def unfolded(c: Connection) -> Unfolded:
+            def look(source: Source, step: str | None) -> str:
+                job = latest[step][0] if step in latest else None
+                if (source, job) not in memory.texts:
+                    memory.texts[source, job] = sources.text(c, self._storage, memory.job, source, job)
+                return memory.texts[source, job]
+
+            return unfold(memory.order, memory.graph, memory.flow, states, look)
+
+        return await self._database.read(unfolded)
 
     async def _do(
         self,
         memory: _Memory,
         status: JobStatus,
         step: Step,
+        unfolded: Unfolded,
         latest: dict[str, tuple[str, JobState]],
         lost: dict[str, int],
         cancel: bool,
     ) -> None:
         job = memory.job
-        ready = [self._ready(memory, node, latest, lost) for node in step.create]
+        ready = [self._ready(memory, name, unfolded, latest, lost) for name in step.create]
         born = await self._database.read(lambda c: [births.prepare(c, self._storage, job, one) for one in ready])
         for birth in born:
             self._expect(memory, birth)
-        lines = self._lines(memory, latest, born, step)
+        lines = self._lines(memory, unfolded, latest, born, step)
         now = iso(self._clock())
         if step.ending is not None:
             await self._write_log(memory, lines)  # afterwards nobody looks at this pipeline again
@@ -144,7 +172,7 @@ class PipelineController:
                 children.stop(c, job)
             for _, line, mark in lines:
                 resources.record(c, job.id, _EVENT, {"line": line, "told": mark})
-            following = self._following(c, memory, status, step, latest, cancel, now)
+            following = self._following(c, memory, status, step, unfolded, latest, cancel, now)
             if following != status:
                 save(c, job, following)
 
@@ -162,10 +190,26 @@ class PipelineController:
             self._wake([job.key + _CHILDREN])
 
     def _ready(
-        self, memory: _Memory, node: str, latest: dict[str, tuple[str, JobState]], lost: dict[str, int]
+        self,
+        memory: _Memory,
+        step: str,
+        unfolded: Unfolded,
+        latest: dict[str, tuple[str, JobState]],
+        lost: dict[str, int],
     ) -> Ready:
-        upstream = {name: latest[name][0] for name in memory.graph[node].nodes if name in latest}
-        return Ready(node, lost.get(node, 0) + 1, upstream)
+        node, iteration = flow.node_of(step)
+        loop, inputs = memory.flow.bodies.get(node), {}
+        wanted = {name: unfolded.last.get(name, name) for name in memory.graph[node].nodes}
+        if isinstance(loop, Spread) and iteration is not None:
+            inputs = flow.item_inputs(unfolded.items[loop.name][iteration])
+            wanted |= {name: unfolded.last.get(name, name) for name in memory.graph[loop.name].nodes}
+        elif isinstance(loop, Loop) and iteration:
+            inputs = {
+                into: {"value": f"${{{{parent.jobs.{node}.outputs.{name}}}}}"} for into, name in loop.mapping.items()
+            }
+            wanted[node] = flow.step(node, iteration - 1)
+        upstream = {name: latest[source][0] for name, source in wanted.items() if source in latest}
+        return Ready(step, lost.get(step, 0) + 1, upstream, _gathered(memory, unfolded, latest), inputs)
 
     def _expect(self, memory: _Memory, birth: Birth) -> None:
         """Know the job before it is announced."""
@@ -211,6 +255,7 @@ class PipelineController:
         memory: _Memory,
         status: JobStatus,
         step: Step,
+        unfolded: Unfolded,
         latest: dict[str, tuple[str, JobState]],
         cancel: bool,
         now: str,
@@ -222,40 +267,64 @@ class PipelineController:
                 status = advance(status, state, now)
         if step.ending is None:
             return status
+        if unfolded.skipped:
+            properties = {**status.properties, _SKIPPED: ",".join(sorted(unfolded.skipped))}
+            status = msgspec.structs.replace(status, properties=properties)
+        if step.ending is JobState.COMPLETED:
+            try:
+                outputs = self._outputs(c, memory, unfolded, latest)
+            except (ApiError, UnsafePath) as error:
+                failure = JobError(error.code if isinstance(error, ApiError) else "UserError/InvalidPath", str(error))
+                return msgspec.structs.replace(advance(status, JobState.FAILED, now), error=failure)
+            ended = msgspec.structs.replace(advance(status, step.ending, now), outputs=outputs)
+            return register_outputs(c, _unnamed(memory.job, memory.flow), ended, self._settings.location)
         ended = advance(status, step.ending, now)
         if step.ending is JobState.FAILED:
-            return msgspec.structs.replace(ended, error=self._error(c, memory, latest))
-        if step.ending is JobState.COMPLETED:
-            ended = msgspec.structs.replace(ended, outputs=self._outputs(c, memory, latest))
-            return register_outputs(c, _unnamed(memory.job), ended, self._settings.location)
+            return msgspec.structs.replace(ended, error=self._error(c, memory, unfolded, latest))
         return ended
 
-    def _error(self, c: Connection, memory: _Memory, latest: dict[str, tuple[str, JobState]]) -> JobError:
+    def _error(
+        self, c: Connection, memory: _Memory, unfolded: Unfolded, latest: dict[str, tuple[str, JobState]]
+    ) -> JobError:
         bad = {name: node for node, (name, state) in latest.items() if state in (JobState.FAILED, JobState.CANCELED)}
         rows = children.read(c, arm_id.workspace_of(memory.job.id), list(bad)[:20])
-        details = []
+        details = [
+            {"code": "ControlNodeFailed", "message": text, "target": node} for node, text in unfolded.errors.items()
+        ]
         for name, row in sorted(rows.items(), key=lambda pair: pair[1].state != JobState.FAILED):
             error = job_status.read(row.status).error
             message = error.message if error else f"The step is {row.state}."
             details.append({"code": error.code if error else str(row.state), "message": message, "target": bad[name]})
         first = details[0] if details else {"target": "?", "message": ""}
-        message = f"{len(bad)} of {len(memory.graph)} steps did not complete. '{first['target']}': {first['message']}"
+        count = len(bad) + len(unfolded.errors)
+        of = len(unfolded.needs) + len(unfolded.errors)
+        message = f"{count} of {of} steps did not complete. '{first['target']}': {first['message']}"
         return JobError("PipelineStepFailed", message, details)
 
-    def _outputs(self, c: Connection, memory: _Memory, latest: dict[str, tuple[str, JobState]]) -> dict[str, JobOutput]:
+    def _outputs(
+        self, c: Connection, memory: _Memory, unfolded: Unfolded, latest: dict[str, tuple[str, JobState]]
+    ) -> dict[str, JobOutput]:
         """The pipeline's outputs are those of the nodes that write them."""
         found = {}
-        workspace = arm_id.workspace_of(memory.job.id)
+        loops = _gathered(memory, unfolded, latest)
         for node, sent in memory.job.properties["jobs"].items():
             for own, value in (sent.get("outputs") or {}).items():
                 bound = graph.whole(value.get("value") or value.get("uri")) if isinstance(value, dict) else None
-                if not isinstance(bound, graph.WrittenTo) or node not in latest:
+                if not isinstance(bound, graph.WrittenTo):
                     continue
-                row = children.read(c, workspace, [latest[node][0]]).get(latest[node][0])
-                output = job_status.read(row.status).outputs.get(own) if row is not None else None
+                if node in loops:
+                    output = births.gathered(c, self._storage, memory.job, node, own, loops[node])
+                else:
+                    output = self._output(c, memory, latest.get(unfolded.last.get(node, node)), own)
                 if output is not None:
-                    found[bound.name] = JobOutput(output.uri, output.type)
+                    found[bound.name] = JobOutput(output.uri, output.type, value=output.value)
         return found
+
+    def _output(self, c: Connection, memory: _Memory, job: tuple[str, JobState] | None, name: str) -> JobOutput | None:
+        if job is None:
+            return None
+        row = children.read(c, arm_id.workspace_of(memory.job.id), [job[0]]).get(job[0])
+        return job_status.read(row.status).outputs.get(name) if row is not None else None
 
     async def _current(self, key: str) -> _Memory | None:
         """The pipeline as it is now, read only where it changed; None where there is nothing to do."""
@@ -276,13 +345,26 @@ class PipelineController:
     def _load(self, c: Connection, job: Resource) -> _Memory:
         pinned = job.spec["resolved"]["nodes"]
         needs = {n: Needs(frozenset(node["needs"]), frozenset(node["soft"])) for n, node in pinned.items()}
+        what = flow.read(job.properties["jobs"])
         told = [event["data"] for event in resources.history(c, job.id) if event["kind"] == _EVENT]
         return _Memory(
-            job, needs, {}, self._log_path(c, job), [t["line"] for t in told], {str(t["told"]) for t in told}
+            job,
+            needs,
+            {},
+            self._log_path(c, job),
+            [t["line"] for t in told],
+            {str(t["told"]) for t in told},
+            flow=what,
+            order=order(needs) if what.controls else (),
         )
 
     def _lines(
-        self, memory: _Memory, latest: dict[str, tuple[str, JobState]], born: list[Birth], step: Step
+        self,
+        memory: _Memory,
+        unfolded: Unfolded,
+        latest: dict[str, tuple[str, JobState]],
+        born: list[Birth],
+        step: Step,
     ) -> list[tuple[str, str, str]]:
         """What this step adds to the log."""
         said = [(node, name, str(state)) for node, (name, state) in latest.items() if state in TERMINAL]
@@ -297,6 +379,13 @@ class PipelineController:
             mark = f"{name} {what}"
             if mark not in memory.told:
                 found.append((node, log.line(iso(self._clock()), f"Step '{node}' is {what} (run {name})."), mark))
+        for node, reason in unfolded.skipped.items():
+            if f"{node} skipped" not in memory.told:
+                text = f"Step '{node}' is skipped: {reason}."
+                found.append((node, log.line(iso(self._clock()), text), f"{node} skipped"))
+        for node, text in unfolded.errors.items():
+            if f"{node} error" not in memory.told:
+                found.append((node, log.line(iso(self._clock()), text), f"{node} error"))
         if step.ending is not None:
             found.append(("", log.line(iso(self._clock()), f"The pipeline is {step.ending}."), f"{step.ending}"))
         return found
@@ -327,8 +416,25 @@ class PipelineController:
         self._others.add(key)
 
 
-def _unnamed(job: Resource) -> Resource:
-    """The job without names for its outputs' assets: the node that wrote them has registered them."""
+def _gathered(memory: _Memory, unfolded: Unfolded, latest: dict[str, tuple[str, JobState]]) -> dict[str, Gathered]:
+    """The loops over items all of whose steps have a job."""
+    return {
+        loop.name: Gathered(body, tuple(latest[step][0] for step in unfolded.gathered[loop.name]))
+        for body, loop in memory.flow.bodies.items()
+        if loop.name in unfolded.gathered and all(step in latest for step in unfolded.gathered[loop.name])
+    }
+
+
+def _unnamed(job: Resource, what: Flow) -> Resource:
+    """The job without names for its outputs' assets: the node that wrote them has registered them.
+
+    No node wrote what a loop over items has gathered.
+    """
+    kept = set()
+    for node, sent in job.properties["jobs"].items():
+        if isinstance(what.controls.get(node), Spread):
+            kept |= {r.name for r in graph.references(sent.get("outputs")) if isinstance(r, graph.WrittenTo)}
     outputs = job.properties.get("outputs") or {}
-    bare = {n: {k: v for k, v in o.items() if k not in ("assetName", "assetVersion")} for n, o in outputs.items() if o}
+    named = ("assetName", "assetVersion")
+    bare = {n: {k: v for k, v in o.items() if n in kept or k not in named} for n, o in outputs.items() if o}
     return job.with_(spec={**job.spec, "properties": {**job.properties, "outputs": bare}})
