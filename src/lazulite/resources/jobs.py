@@ -19,7 +19,7 @@ from lazulite.model import job_status, wire
 from lazulite.model.job_status import JobState
 from lazulite.resources import job_reruns, job_rules, pipeline_rules, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
-from lazulite.store import resources, runs
+from lazulite.store import archive, resources, runs
 from lazulite.store.resources import Json, Resource
 
 #: What checks a job of each kind and pins what it refers to; a kind without an entry is refused with 501.
@@ -29,6 +29,7 @@ CHECKS: dict[str, Callable[[Write], Json]] = {
     "Sweep": sweep_rules.check_sweep_job,
 }
 _KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")
+_NOTE = "mlflow.note.content"  # where MLflow keeps a run's description
 #: What a client may still change once a job is submitted.
 _MUTABLE = ("displayName", "description", "tags", "properties", "isArchived")
 _PREFIX = "Microsoft.MachineLearningServices/workspaces/jobs"
@@ -91,7 +92,8 @@ def view(reading: Reading, resource: Resource) -> Json:
     if run is not None:
         found = runs.tags(reading.connection, workspace, [resource.name]).get(resource.name, {})
         properties["tags"] = {k: v for k, v in found.items() if not k.startswith("mlflow.")}
-        properties["displayName"] = run.name
+        properties["displayName"], properties["experimentName"] = run.name, run.experiment_name
+        properties["description"] = found.get(_NOTE, properties.get("description"))
     properties["properties"] = {**(properties.get("properties") or {}), **status.properties}
     properties["status"] = status.state
     properties["isArchived"] = resource.archived
@@ -192,7 +194,11 @@ def change(write: Write, changes: Json) -> Json:
             tags = runs.tags(write.connection, write.workspace, [existing.name]).get(existing.name, {})
             kept = {k: v for k, v in tags.items() if k.startswith("mlflow.")}
             runs.replace_tags(write.connection, write.workspace, existing.name, {**kept, **_texts(changes["tags"])})
-    write.archived = bool(properties.get("isArchived"))
+        if changes.get("description") is not None:
+            runs.set_tags(write.connection, write.workspace, existing.name, {_NOTE: str(changes["description"])})
+        if changes.get("isArchived") is not None:
+            archive.set_run(write.connection, write.workspace, existing.name, bool(changes["isArchived"]))
+    write.archived = existing.archived if changes.get("isArchived") is None else bool(changes["isArchived"])
     return properties
 
 
@@ -228,7 +234,7 @@ def _not_started(properties: Json) -> list[str]:
 def _run_tags(properties: Json) -> dict[str, str]:
     tags = _texts(properties["tags"])
     if properties.get("description"):
-        tags["mlflow.note.content"] = str(properties["description"])
+        tags[_NOTE] = str(properties["description"])
     return tags
 
 
@@ -263,6 +269,7 @@ def _as_job(reading: Reading, workspace: str, run: runs.Run) -> Json:
             "command": "",
             "environmentId": "",
             "displayName": run.name,
+            "description": tags.get(_NOTE),
             "experimentName": run.experiment_name,
             "status": _RUN_STATES.get(run.status, run.status),
             "tags": {k: v for k, v in tags.items() if not k.startswith("mlflow.")},

@@ -17,6 +17,7 @@ from lazulite.store.database import changed
 from lazulite.store.tables import events, resources
 
 Json = dict[str, Any]
+_CHUNK = 1000  # keys in one IN list
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,14 @@ def update(connection: Connection, resource: Resource, *, by: str | None = None,
         raise VersionConflict(resource.id)
     changed(connection, [stored.key])
     return stored
+
+
+def set_archived(connection: Connection, ids: Iterable[str], archived: bool) -> None:
+    """Archive or restore those of the resources that there are."""
+    keys = [arm_id.key(id_) for id_ in ids]
+    for start in range(0, len(keys), _CHUNK):
+        where = resources.c.key.in_(keys[start : start + _CHUNK]) & (resources.c.archived != archived)
+        connection.execute(resources.update().where(where).values(archived=archived, etag=_etag()))
 
 
 def delete(connection: Connection, id_: str) -> int:

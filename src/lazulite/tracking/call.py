@@ -22,6 +22,7 @@ from lazulite.store.experiments import Experiment
 from lazulite.store.runs import Run
 from lazulite.tracking.errors import error, invalid, no_such_experiment, no_such_run
 from lazulite.tracking.fields import Fields
+from lazulite.tracking.webhook_delivery import WebhookSender
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class TrackingContext:
     database: Database
     artifacts: ArtifactStore
     authority: str
+    webhooks: WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Call:
     surface: Surface
     request: Request
     fields: Fields
+    also: Callable[[Connection, Any], None] | None = None  # what a write does beside, in its transaction
 
     @cached_property
     def workspace(self) -> str:
@@ -63,7 +66,16 @@ class Call:
         return await self.context.database.read(function)
 
     async def write(self, function: Callable[[Connection], T]) -> T:
-        return await self.context.database.write(function)
+        also = self.also
+        if also is None:
+            return await self.context.database.write(function)
+
+        def both(c: Connection) -> T:
+            result = function(c)
+            also(c, result)
+            return result
+
+        return await self.context.database.write(both)
 
     def run(self, c: Connection, run_id: str) -> Run:
         """Raises ApiError 404."""
@@ -73,10 +85,13 @@ class Call:
         return run
 
     def run_to_write(self, c: Connection, run_id: str, *, lifecycle: str | None = "active") -> Run:
-        """A run that the caller may change, in that lifecycle stage. Raises ApiError 404, 403 and 400."""
+        """A run that the caller may change, in that lifecycle stage. Raises ApiError 404, 403 and 400.
+
+        A job may be archived while it runs: what it logs is kept.
+        """
         run = self.run(c, run_id)
         self.check_reach(c, run)
-        if lifecycle is not None and run.lifecycle != lifecycle:
+        if lifecycle is not None and run.lifecycle != lifecycle and not run.job:
             raise invalid(f"The run {run_id} must be in the '{lifecycle}' state.\nCurrent state is {run.lifecycle}.")
         return run
 

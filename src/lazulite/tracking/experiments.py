@@ -8,9 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core.errors import ApiError
+from lazulite.store import archive, run_data
 from lazulite.store import experiments as experiment_store
-from lazulite.store import run_data
-from lazulite.store import runs as run_store
 from lazulite.store.experiments import Experiment, ExperimentExists, workspace_number
 from lazulite.store.run_tables import experiment_tags, experiments
 from lazulite.tracking.call import Call
@@ -27,6 +26,7 @@ from lazulite.tracking.grammar import Grammar, Order
 from lazulite.tracking.run_search import view
 
 MOST = 50_000
+MOST_SEARCHED_FOR_DATASETS = 20
 EXPERIMENTS = Grammar(
     strings=frozenset({"name"}),
     numbers=frozenset({"creation_time", "last_update_time"}),
@@ -43,6 +43,8 @@ _COLUMNS: dict[str, Column] = {
 async def create(call: Call) -> Json:
     name = _name(call.fields.text("name"))
     location = call.fields.maybe_text("artifact_location") or None
+    if location and "#" in location:
+        raise invalid("'artifact_location' URL can't include fragments or params.")
     tags = _tags(call)
 
     def write(c: Connection) -> Json:
@@ -162,6 +164,13 @@ async def search(call: Call) -> Json:
 async def search_datasets(call: Call) -> Json:
     """The datasets that runs of these experiments read: the first 1,000 of them, as MLflow's server."""
     ids = call.fields.texts("experiment_ids")
+    if not ids:
+        raise invalid("SearchDatasets request must specify at least one experiment_id.")
+    if len(ids) > MOST_SEARCHED_FOR_DATASETS:
+        raise invalid(
+            f"SearchDatasets request cannot specify more than {MOST_SEARCHED_FOR_DATASETS} experiment_ids. "
+            f"Received {len(ids)} experiment_ids."
+        )
 
     def read(c: Connection) -> Json:
         known = [experiment_store.get(c, call.workspace, one) for one in ids]
@@ -190,7 +199,7 @@ async def _set_lifecycle(call: Call, lifecycle: str) -> Json:
         if experiment.lifecycle == lifecycle:
             raise no_such_experiment(experiment_id)  # as MLflow: of those in the other state there is none
         experiment_store.set_lifecycle(c, experiment, lifecycle)
-        run_store.set_lifecycle_in(c, experiment.number, lifecycle)
+        archive.set_runs_of(c, call.workspace, experiment, lifecycle == "deleted")
 
     await call.write(write)
     return {}
@@ -231,7 +240,7 @@ def _tag(key: str | None, value: str | None) -> tuple[str, str]:
 def _taken(experiment: Experiment) -> ApiError:
     if experiment.lifecycle == "deleted":
         return already_exists(
-            f"Experiment '{experiment.name}' already exists in deleted state. You can restore the experiment, or "
+            f"Experiment(name={experiment.name}) already exists, in deleted state. You can restore the experiment, or "
             "permanently delete the experiment to create a new one."
         )
     return already_exists(f"Experiment(name={experiment.name}) already exists.")

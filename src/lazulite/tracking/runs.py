@@ -7,6 +7,7 @@ import uuid
 
 from sqlalchemy.engine import Connection
 
+from lazulite.store import archive
 from lazulite.store import runs as run_store
 from lazulite.store.runs import NAME_TAG, PARENT_TAG, STATUSES
 from lazulite.tracking.call import Call
@@ -127,7 +128,7 @@ async def _set_lifecycle(call: Call, lifecycle: str) -> Json:
 
     def write(c: Connection) -> None:
         call.run_to_write(c, run_id, lifecycle=None)
-        run_store.set_lifecycle(c, call.workspace, run_id, lifecycle)
+        archive.set_run(c, call.workspace, run_id, lifecycle == "deleted")
 
     await call.write(write)
     return {}

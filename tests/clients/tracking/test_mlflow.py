@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,6 @@ import pytest
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
-
-
-@pytest.fixture(scope="module")
-def mlflow(server: RunningServer) -> Iterator[Any]:
-    patch = pytest.MonkeyPatch()
-    for name, value in server.environment().items():
-        patch.setenv(name, value)
-    patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    import mlflow
-
-    mlflow.set_tracking_uri(server.environment()["MLFLOW_TRACKING_URI"])
-    yield mlflow
-    mlflow.set_tracking_uri(None)
-    patch.undo()
 
 
 @pytest.fixture(scope="module")
