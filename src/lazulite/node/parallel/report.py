@@ -52,6 +52,8 @@ class Report:
 
     def done(self, worker: Worker, failed_items: int, took: float) -> None:
         self._processed += 1
+        if self._settings.error_threshold < 0:  # a script that gives no results back is not counted by them
+            failed_items = 0
         self.failed_items += failed_items
         self._row(worker, "done", failed_items, took, "")
         if self._settings.logging_level == "DEBUG":
