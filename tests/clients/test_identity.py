@@ -166,6 +166,9 @@ def test_a_runs_token_is_renewed_and_reaches_that_run_alone(server: RunningServe
     patched = Bad("", "PATCH", f"{path}/{other.info.run_id}", {"tags": {"a": "b"}}, headers=as_run)
     assert send(server, patched)[0] == 403
     assert send(server, replace(patched, path=f"{path}/{mine.info.run_id}"))[0] == 200
+    beside = f"/mlflow/rest{WORKSPACE_ID}/experimentids/0/runs"
+    assert send(server, replace(patched, path=f"{beside}/{other.info.run_id}"))[0] == 403
+    assert send(server, replace(patched, path=f"{beside}/{mine.info.run_id}"))[0] == 200
     wanted = {"properties": {"computeType": "AmlCompute"}}
     assert send(server, Bad("", "PUT", f"{WORKSPACE_ID}/computes/sneaky", wanted, headers=as_run))[0] == 403
     elsewhere = WORKSPACE_ID.replace("mlw-default", "another")
