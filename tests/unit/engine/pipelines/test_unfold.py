@@ -59,19 +59,22 @@ SPREAD: dict[str, Any] = {
 }
 
 
+def needs_of(nodes: dict[str, Any], soft: dict[str, str] | None = None) -> dict[str, Needs]:
+    """What nodes wait for, as it is pinned when a pipeline is submitted."""
+    what, found = flow.read(nodes), {}
+    for name, sent in nodes.items():
+        wanted = {needed for other in graph.needs(sent) - what.ran_by(name) for needed in what.producers(other)}
+        found[name] = Needs(frozenset(wanted | what.orders(name)), frozenset((soft or {}).get(name, "").split()))
+    return found
+
+
 def unfolded(
     nodes: dict[str, Any],
     states: dict[str, JobState],
     values: dict[Any, str] | None = None,
     soft: dict[str, str] | None = None,
 ) -> Unfolded:
-    what = flow.read(nodes)
-    needs = {}
-    for name, sent in nodes.items():
-        wanted = set()
-        for other in graph.needs(sent) - what.ran_by(name):
-            wanted |= what.producers(other)
-        needs[name] = Needs(frozenset(wanted | what.orders(name)), frozenset((soft or {}).get(name, "").split()))
+    what, needs = flow.read(nodes), needs_of(nodes, soft)
 
     def look(source: Source, step: str | None) -> str:
         key = (step, source.name) if isinstance(source, OutputOf) else source.name
