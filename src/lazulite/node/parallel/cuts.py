@@ -65,7 +65,8 @@ def _parts(settings: Settings, whole: Any) -> Iterator[tuple[dict[str, Any] | No
         missing = [name for name in settings.partition_keys if name not in whole.columns]
         if missing:
             raise InputError(f"The table has no column '{missing[0]}', which is a partition key.")
-        for _, part in whole.groupby(settings.partition_keys, sort=True, dropna=False):
+        keys = settings.partition_keys if len(settings.partition_keys) > 1 else settings.partition_keys[0]
+        for _, part in whole.groupby(keys, sort=True, dropna=False):
             yield {name: part[name].iloc[0] for name in settings.partition_keys}, part
         return
     each = max(1, int(whole.memory_usage(index=False, deep=True).sum()) // max(1, len(whole)))
