@@ -45,6 +45,7 @@ from lazulite.store import resources
 from lazulite.store.database import Database
 from lazulite.tracking import routes as tracking
 from lazulite.tracking.call import TrackingContext
+from lazulite.tracking.webhook_delivery import WebhookCourier, WebhookSender
 from lazulite.vault.sealed import SealedSecrets
 
 DEFAULT_WORKSPACE = (
@@ -63,11 +64,14 @@ class Platform:
     database: Database
     isolation: Isolation
     runtime: Runtime
+    courier: WebhookCourier
 
     async def start(self) -> None:
         await self.engine.start()
+        await self.courier.start()
 
     async def stop(self) -> None:
+        await self.courier.stop()
         await self.engine.stop()
         self.database.close()
 
@@ -114,21 +118,23 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         authority=addresses.https_url,
         tenant=keys.tenant,
     )
+    sender = WebhookSender(secrets, private=settings.webhook_private_addresses)
+    mlflow = TrackingContext(database, artifacts, authority, sender)
     routes = [debug_plans.route(database, engine)]
-    routes += _routes(context, issuer, directory, artifacts, authority, _health(isolation, runtime, settings))
+    routes += _routes(context, issuer, directory, mlflow, _health(isolation, runtime, settings))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes)
-    return Platform(application, engine, database, isolation, runtime)
+    return Platform(application, engine, database, isolation, runtime, WebhookCourier(database, sender))
 
 
 def _routes(
     context: ApiContext,
     issuer: TokenIssuer,
     directory: Directory,
-    artifacts: Artifacts,
-    authority: str,
+    mlflow: TrackingContext,
     health: Route,
 ) -> list[Route]:
+    artifacts = mlflow.artifacts
     dataplane = DataplaneContext(context.database, context.services, artifacts)
     return [
         *identity.routes(context, issuer, directory),
@@ -140,7 +146,7 @@ def _routes(
         *history.routes(dataplane),
         *assets.routes(dataplane),
         *history_artifacts.routes(context.database, artifacts),
-        *tracking.routes(TrackingContext(context.database, artifacts, authority)),
+        *tracking.routes(mlflow),
         *pages.routes(),
         health,
     ]

@@ -47,6 +47,8 @@ class Settings:
     node_boot_seconds: float = 0.0
     #: Largest JSON body accepted, in bytes.
     max_body_bytes: int = 16 * 1024 * 1024
+    #: Whether webhooks may call this machine and private networks, and over plain HTTP.
+    webhook_private_addresses: bool = False
     #: Region that resources report.
     location: str = "local"
 
@@ -105,7 +107,11 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any) -> Any:
     kind = type(_DEFAULTS[name])
+    if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
     try:
+        if kind is bool and not isinstance(value, bool):
+            raise ValueError(value)
         return value if isinstance(value, kind) else kind(value)
     except (TypeError, ValueError):
         raise SettingsError(f"{name} is '{value}' and must be a {kind.__name__}") from None

@@ -24,10 +24,13 @@ from lazulite.tracking import (
     trace_ingest,
     trace_metrics,
     traces,
+    webhooks,
 )
+from lazulite.tracking import webhook_events as events
 from lazulite.tracking.call import Call, Handler, Surface, TrackingContext, endpoint, raw
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import error, render
+from lazulite.tracking.webhook_events import announced
 
 _PREFIX = "Microsoft.MachineLearningServices/workspaces"
 EXPERIMENT_READ, EXPERIMENT_WRITE = f"{_PREFIX}/experiments/read", f"{_PREFIX}/experiments/write"
@@ -120,7 +123,7 @@ TABLE: tuple[_Entry, ...] = (
     ("DELETE", "logged-models/{model_id}/tags/{tag_key}", RUN_WRITE, logged_models.delete_tag),
     ("POST", "logged-models/{model_id}/params", RUN_WRITE, logged_models.log_params),
     ("GET", "logged-models/{model_id}/artifacts/directories", RUN_READ, artifacts.list_of_model),
-    ("POST", "registered-models/create", MODEL_WRITE, registered_models.create),
+    ("POST", "registered-models/create", MODEL_WRITE, announced(registered_models.create, events.model_created)),
     ("GET", "registered-models/get", MODEL_READ, registered_models.get),
     ("PATCH", "registered-models/update", MODEL_WRITE, registered_models.update),
     ("POST", "registered-models/rename", MODEL_WRITE, registered_models.rename),
@@ -129,20 +132,41 @@ TABLE: tuple[_Entry, ...] = (
     ("GET", "registered-models/list", MODEL_READ, registered_models.search),
     ("POST", "registered-models/get-latest-versions", MODEL_READ, registered_models.latest_versions),
     ("GET", "registered-models/get-latest-versions", MODEL_READ, registered_models.latest_versions),
-    ("POST", "registered-models/set-tag", MODEL_WRITE, registered_models.set_tag),
-    ("DELETE", "registered-models/delete-tag", MODEL_WRITE, registered_models.delete_tag),
-    ("POST", "registered-models/alias", MODEL_WRITE, registered_models.set_alias),
+    ("POST", "registered-models/set-tag", MODEL_WRITE, announced(registered_models.set_tag, events.model_tag("set"))),
+    (
+        "DELETE",
+        "registered-models/delete-tag",
+        MODEL_WRITE,
+        announced(registered_models.delete_tag, events.model_tag("deleted")),
+    ),
+    ("POST", "registered-models/alias", MODEL_WRITE, announced(registered_models.set_alias, events.alias("created"))),
     ("GET", "registered-models/alias", MODEL_READ, registered_models.get_by_alias),
-    ("DELETE", "registered-models/alias", MODEL_WRITE, registered_models.delete_alias),
-    ("POST", "model-versions/create", MODEL_WRITE, model_versions.create),
+    (
+        "DELETE",
+        "registered-models/alias",
+        MODEL_WRITE,
+        announced(registered_models.delete_alias, events.alias("deleted")),
+    ),
+    ("POST", "model-versions/create", MODEL_WRITE, announced(model_versions.create, events.version_created)),
     ("GET", "model-versions/get", MODEL_READ, model_versions.get),
     ("PATCH", "model-versions/update", MODEL_WRITE, model_versions.update),
     ("DELETE", "model-versions/delete", MODEL_DELETE, model_versions.delete),
     ("GET", "model-versions/search", MODEL_READ, model_versions.search),
     ("GET", "model-versions/get-download-uri", MODEL_READ, model_versions.get_download_uri),
     ("POST", "model-versions/transition-stage", MODEL_WRITE, model_versions.transition_stage),
-    ("POST", "model-versions/set-tag", MODEL_WRITE, model_versions.set_tag),
-    ("DELETE", "model-versions/delete-tag", MODEL_WRITE, model_versions.delete_tag),
+    ("POST", "model-versions/set-tag", MODEL_WRITE, announced(model_versions.set_tag, events.version_tag("set"))),
+    (
+        "DELETE",
+        "model-versions/delete-tag",
+        MODEL_WRITE,
+        announced(model_versions.delete_tag, events.version_tag("deleted")),
+    ),
+    ("POST", "webhooks", MODEL_WRITE, webhooks.create),
+    ("GET", "webhooks", MODEL_READ, webhooks.page),
+    ("GET", "webhooks/{webhook_id}", MODEL_READ, webhooks.get),
+    ("PATCH", "webhooks/{webhook_id}", MODEL_WRITE, webhooks.update),
+    ("DELETE", "webhooks/{webhook_id}", MODEL_WRITE, webhooks.delete),
+    ("POST", "webhooks/{webhook_id}/test", MODEL_WRITE, webhooks.test),
 )
 #: Below `api/2.0/mlflow/` and `api/3.0/mlflow/` alike.
 TRACES: tuple[_Entry, ...] = (
@@ -199,7 +223,7 @@ NOT_BUILT = (
     "gateway",
     "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
     "scorers/online-config", "scorers/online-configs",
-    "unified-traces", "webhooks", "workspaces",
+    "unified-traces", "workspaces",
 )  # fmt: skip
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

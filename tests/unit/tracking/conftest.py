@@ -20,6 +20,8 @@ from lazulite.store.database import Database
 from lazulite.tracking.call import TrackingContext
 from lazulite.tracking.errors import error, render
 from lazulite.tracking.routes import routes
+from lazulite.tracking.webhook_delivery import WebhookSender
+from lazulite.vault.sealed import SealedSecrets
 
 WS = workspace_id("sub", "rg", "ws")
 
@@ -169,7 +171,12 @@ def artifacts() -> MemoryArtifacts:
 
 
 @pytest.fixture
-async def api(database: Database, artifacts: MemoryArtifacts) -> AsyncIterator[Api]:
-    harness = Harness(routes(TrackingContext(database, artifacts, "localhost:8443")))
+def sender() -> WebhookSender:
+    return WebhookSender(SealedSecrets(bytes(32)))
+
+
+@pytest.fixture
+async def api(database: Database, artifacts: MemoryArtifacts, sender: WebhookSender) -> AsyncIterator[Api]:
+    harness = Harness(routes(TrackingContext(database, artifacts, "localhost:8443", sender)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(harness), base_url="http://test") as http:
         yield Api(http)

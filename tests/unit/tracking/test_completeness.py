@@ -12,13 +12,15 @@ from lazulite.server.router import Router
 from lazulite.store.database import Database
 from lazulite.tracking.call import TrackingContext
 from lazulite.tracking.routes import NOT_BUILT, routes
+from lazulite.tracking.webhook_delivery import WebhookSender
+from lazulite.vault.sealed import SealedSecrets
 
 from .conftest import WS, MemoryArtifacts
 
 #: Of these the newest client's server does everything and ours nothing.
 FIRST_WORDS_NOT_BUILT = {
     "gateway", "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
-    "scorers/online-config", "scorers/online-configs", "unified-traces", "webhooks", "workspaces",
+    "scorers/online-config", "scorers/online-configs", "unified-traces", "workspaces",
 }  # fmt: skip
 
 
@@ -35,7 +37,8 @@ def endpoints() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def router(database: Database, artifacts: MemoryArtifacts) -> Any:
-    return Router(routes(TrackingContext(database, artifacts, "localhost")))
+    sender = WebhookSender(SealedSecrets(bytes(32)))
+    return Router(routes(TrackingContext(database, artifacts, "localhost", sender)))
 
 
 def test_what_is_not_built_is_what_we_say() -> None:
