@@ -286,3 +286,27 @@ jobs:
     assert lines[2].startswith("azureml://")
     assert lines[3:] == ["a", "1"]
     assert log(server, found["types"]).split() == ["a", "1", "up", "rw", "rows.csv"]
+
+
+def test_compute_and_identity_of_the_pipeline_reach_nested_ones(
+    ml_client: MLClient, submit: Callable[[Any], Job]
+) -> None:
+    step = command(name="step", command="echo", environment="bare:1")
+
+    @dsl.pipeline
+    def inner() -> None:
+        step()
+
+    @dsl.pipeline(compute="other-cluster")
+    def outer() -> None:
+        inner()
+        step().compute = "cpu-cluster"
+
+    wanted = outer()
+    wanted.identity = UserIdentityConfiguration()
+    done = submit(wanted)
+    assert done.status == "Completed"
+    found = steps(ml_client, done.name)
+    (deep,) = steps(ml_client, str(found["inner"].name)).values()
+    assert (deep.compute, deep.identity.type) == ("other-cluster", "user_identity")
+    assert (found["step"].compute, found["step"].identity.type) == ("cpu-cluster", "user_identity")

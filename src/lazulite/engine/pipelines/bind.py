@@ -72,10 +72,10 @@ def command(context: Context) -> Child:
         "inputs": inputs(context),
         "outputs": outputs(context),
         "environmentVariables": {**(spec.get("environment_variables") or {}), **_texts(sent, "environment_variables")},
-        "resources": _resources({**(spec.get("resources") or {}), **_object(sent, "resources")}),
+        "resources": _resources(spec.get("resources") or {}, _object(sent, "resources")),
         "limits": _limits(_object(sent, "limits")),
         "distribution": _distribution(_object(sent, "distribution") or spec.get("distribution")),
-        "identity": _identity(_object(sent, "identity")),
+        "identity": _identity(_object(sent, "identity") or _object(context.pipeline, "identity")),
         "queueSettings": _queue(_object(sent, "queue_settings")),
     }
     resolved = {"environment": context.pinned["environment"], "code": context.pinned.get("code"), "compute": compute}
@@ -116,8 +116,10 @@ def parallel(context: Context) -> Child:
 
 def pipeline(context: Context) -> Child:
     """A pipeline component: a pipeline of its own, under the settings of the one around it."""
+    around = {name: context.pipeline[name] for name in ("computeId", "identity") if context.pipeline.get(name)}
     properties = {
         **base(context, "Pipeline"),
+        **around,
         "jobs": context.spec.get("jobs") or {},
         "inputs": inputs(context),
         "outputs": outputs(context),
@@ -208,7 +210,7 @@ def _output(declared: Json, given: Any, context: Context) -> Json:
     return {name: value for name, value in shown.items() if value is not None}
 
 
-def _resources(given: Json) -> Json | None:
+def _resources(declared: Json, given: Json) -> Json | None:
     names = {
         "instance_count": "instanceCount",
         "instance_type": "instanceType",
@@ -216,10 +218,14 @@ def _resources(given: Json) -> Json | None:
         "docker_args": "dockerArgs",
         "properties": "properties",
     }
-    found = {camel: graph.field(given, snake) for snake, camel in names.items()}
+    found = {camel: _either(graph.field(given, s), graph.field(declared, s)) for s, camel in names.items()}
     if found["instanceCount"] is not None:
         found["instanceCount"] = int(found["instanceCount"])
     return {name: value for name, value in found.items() if value is not None} or None
+
+
+def _either(first: Any, second: Any) -> Any:
+    return second if first is None else first
 
 
 def _limits(given: Json) -> Json | None:
