@@ -123,7 +123,7 @@ def items(text: str) -> tuple[Json, ...]:
     """What a loop runs over, from JSON: a list or an object of objects. Raises ValueError."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"is no JSON ({error})") from None
     if isinstance(found, dict):
         found = list(found.values())
@@ -142,8 +142,9 @@ def given(sent: Json, more: Mapping[str, Any]) -> Json:
 
 
 def item_inputs(item: Json) -> Json:
-    """The inputs of an item as a node has them."""
-    return {name: value if isinstance(value, dict) else {"value": _text(value)} for name, value in item.items()}
+    """The inputs of an item as a node has them; those without a value are left out."""
+    given = {name: value for name, value in item.items() if value is not None}
+    return {name: value if isinstance(value, dict) else {"value": _text(value)} for name, value in given.items()}
 
 
 def _text(value: Any) -> str:
@@ -186,8 +187,11 @@ def _block(name: str, sent: Json, which: str, target: str) -> tuple[str, ...]:
 
 def _loop(name: str, sent: Json, target: str) -> Loop:
     body = _body(name, sent, target)
+    sent_mapping = sent.get("mapping") or {}
+    if not isinstance(sent_mapping, dict):
+        raise validation(f"mapping of the loop '{name}' must be an object of outputs and inputs.", f"{target}.mapping")
     mapping: dict[str, str] = {}
-    for output, ports in (sent.get("mapping") or {}).items():
+    for output, ports in sent_mapping.items():
         for port in ports if isinstance(ports, list) else [ports]:
             into = _port(name, body, port, f"{target}.mapping")
             if into in mapping:
@@ -197,7 +201,7 @@ def _loop(name: str, sent: Json, target: str) -> Loop:
     condition = sent.get("condition")
     limits = sent.get("limits") or {}
     limit = graph.field(limits, "max_iteration_count") if isinstance(limits, dict) else None
-    if isinstance(limit, bool) or not str(limit).isdigit() or not 1 <= int(str(limit)) <= MAX_ITERATIONS:
+    if isinstance(limit, bool) or not str(limit).isdecimal() or not 1 <= int(str(limit)) <= MAX_ITERATIONS:
         text = f"limits.max_iteration_count of the loop '{name}' is {limit!r} and must be from 1 to {MAX_ITERATIONS}."
         raise validation(text, f"{target}.limits.max_iteration_count")
     ends = None if condition is None else _port(name, body, condition, f"{target}.condition")
@@ -206,7 +210,7 @@ def _loop(name: str, sent: Json, target: str) -> Loop:
 
 def _spread(name: str, sent: Json, target: str) -> Spread:
     most = graph.field(sent, "max_concurrency")
-    if most is not None and (isinstance(most, bool) or not str(most).isdigit() or int(str(most)) < 1):
+    if most is not None and (isinstance(most, bool) or not str(most).isdecimal() or int(str(most)) < 1):
         text = f"max_concurrency of the loop '{name}' is {most!r} and must be a whole number from 1."
         raise validation(text, f"{target}.max_concurrency")
     return Spread(name, _body(name, sent, target), _items(name, sent, target), None if most is None else int(str(most)))
