@@ -214,13 +214,15 @@ def _texts(c: Connection, table: sa.Table, runs: Sequence[int]) -> dict[int, dic
     return found
 
 
+# A cross join, so that SQLite goes from the steps to their points and not the other way.
 _AT_STEPS = """
 select p.* from (
   select distinct (
     select min(step) from metric_points where run = :run and key = :key and step >= number
   ) as step from {numbers}
 ) wanted
-join metric_points p on p.run = :run and p.key = :key and p.step = wanted.step and p.step <= :last
+cross join metric_points p
+where p.run = :run and p.key = :key and p.step = wanted.step and wanted.step <= :last
 order by p.step, p.timestamp, p.value, p.is_nan"""
 _INSERT_PARAM = upsert(run_params)
 _INSERT_POINT = upsert(metric_points)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from lazulite.core.arm_id import workspace_id
 from lazulite.store import run_data, runs
@@ -70,6 +73,27 @@ def test_values_at_steps_take_the_next_step_there_is(database: Database, run: ru
     assert database.read_sync(lambda c: run_data.steps_of(c, run.number, "a", 5, 25)) == (10, 20)
     found = database.read_sync(lambda c: run_data.at_steps(c, run.number, "a", [5, 15, 21], 25))
     assert [p.step for p in found] == [10, 20]
+
+
+def test_a_chart_costs_as_many_seeks_as_it_has_steps(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'seeks.db'}")
+    run = database.write_sync(lambda c: runs.create(c, WS, "r", name="r", user="ada"))
+    log(database, run, *(LoggedPoint("a", float(n), 1, n) for n in range(20_000)))
+    thousands = 0
+
+    def thousand_instructions() -> int:
+        nonlocal thousands
+        thousands += 1
+        return 0
+
+    def chart(c: Connection) -> list[LoggedPoint]:
+        driver: Any = c.connection.driver_connection
+        driver.set_progress_handler(thousand_instructions, 1000)
+        return run_data.at_steps(c, run.number, "a", range(0, 20_000, 2000), 19_999)
+
+    assert len(database.read_sync(chart)) == 10
+    assert thousands <= 2, "SQLite looks at every point"
+    database.close()
 
 
 def test_parameters_are_written_once(database: Database, run: runs.Run) -> None:
