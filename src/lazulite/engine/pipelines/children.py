@@ -22,6 +22,8 @@ from lazulite.store.resources import Json, Resource
 from lazulite.store.tables import resources as table
 
 _STATES = sa.select(table.c.name, table.c.state).where(table.c.parent == sa.bindparam("parent"), table.c.type == JOBS)
+_STATES_OF = sa.select(table.c.name, table.c.state).where(table.c.key.in_(sa.bindparam("wanted", expanding=True)))
+_CHUNK = 5_000
 _RUN_STATUS = {JobState.COMPLETED: "FINISHED", JobState.FAILED: "FAILED"}
 
 
@@ -37,6 +39,13 @@ class Birth:
     error: JobError | None = None
     more: Json = field(default_factory=dict)
 
+    @property
+    def state(self) -> JobState:
+        """What the job begins with: one that could not be made, or reuses another, is over at once."""
+        if self.error is not None:
+            return JobState.FAILED
+        return JobState.NOT_STARTED if self.original is None else JobState.COMPLETED
+
 
 def name_of(pipeline: Resource, node: str, attempt: int) -> str:
     """The same at every try, so that a node gets one job, and another one for a pipeline made anew."""
@@ -49,8 +58,19 @@ def states(c: Connection, pipeline_key: str) -> dict[str, JobState]:
     return {row.name: JobState(row.state) for row in rows}
 
 
+def states_of(c: Connection, workspace: str, names: Iterable[str]) -> dict[str, JobState]:
+    """The states of these jobs, by name; those that are not there are left out."""
+    found: dict[str, JobState] = {}
+    for some in _chunks([arm_id.key(f"{workspace}/jobs/{name}") for name in names]):
+        found |= {row.name: JobState(row.state) for row in c.execute(_STATES_OF, {"wanted": some})}
+    return found
+
+
 def read(c: Connection, workspace: str, names: Iterable[str]) -> dict[str, Resource]:
-    return {row.name: row for row in resources.get_many(c, [f"{workspace}/jobs/{name}" for name in names])}
+    found: dict[str, Resource] = {}
+    for some in _chunks([f"{workspace}/jobs/{name}" for name in names]):
+        found |= {row.name: row for row in resources.get_many(c, some)}
+    return found
 
 
 def create(c: Connection, pipeline: Resource, birth: Birth, at: str) -> None:
@@ -99,14 +119,16 @@ def create(c: Connection, pipeline: Resource, birth: Birth, at: str) -> None:
         runs.set_status(c, workspace, name, _RUN_STATUS[status.state])
 
 
-def stop(c: Connection, pipeline: Resource) -> None:
-    """Ask for the end of every job of a pipeline that is not over."""
-    rows = c.execute(_STATES, {"parent": pipeline.key}).all()
-    workspace = arm_id.workspace_of(pipeline.id)
-    active = [row.name for row in rows if row.state not in TERMINAL]
-    for child in read(c, workspace, active).values():
-        if child.spec.get("desired") != "Canceled":
+def stop(c: Connection, pipeline: Resource, names: Iterable[str]) -> None:
+    """Ask for the end of those of a pipeline's jobs that are not over."""
+    for child in read(c, arm_id.workspace_of(pipeline.id), names).values():
+        if child.state not in TERMINAL and child.spec.get("desired") != "Canceled":
             resources.update(c, child.with_(spec={**child.spec, "desired": "Canceled"}), by=pipeline.created_by)
+
+
+def _chunks(values: list[str]) -> Iterable[list[str]]:
+    """A database takes so many values in a statement."""
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
 
 
 def _status(birth: Birth, at: str) -> JobStatus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -21,6 +20,8 @@ from lazulite.engine.pipelines import births, children, log, sources
 from lazulite.engine.pipelines.births import Gathered, Ready
 from lazulite.engine.pipelines.children import Birth
 from lazulite.engine.pipelines.decide import Needs, Step, decide
+from lazulite.engine.pipelines.memory import Memory
+from lazulite.engine.pipelines.progress import Progress
 from lazulite.engine.pipelines.unfold import Unfolded, order, unfold
 from lazulite.engine.settings import EngineSettings
 from lazulite.engine.states import advance
@@ -40,37 +41,11 @@ _ETAG = sa.select(table.c.etag).where(table.c.key == sa.bindparam("wanted"))
 _EVENT = "pipeline"
 #: The property of a pipeline that names the nodes that its choices left out.
 _SKIPPED = "lazulite.skipped"
-#: Ends a hint that the jobs of a pipeline changed.
-_CHILDREN = "/children"
+#: In a hint that a job of a pipeline changed, between the key of the pipeline and the name of the job.
+_CHILDREN = "/children/"
 #: How often a node runs whose machine was lost.
 _ATTEMPTS = 3
 _REMEMBERED = 50_000
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What is known of one pipeline; all of it can be read from the store again."""
-
-    job: Resource
-    graph: dict[str, Needs]
-    nodes: dict[str, tuple[str, int]]  # node and attempt by the name of its job
-    log: Path | None
-    lines: list[str]
-    told: set[str]  # "<job> <state>" of what stands in the log
-    final: set[str] = field(default_factory=set)  # failed jobs that are not tried again
-    written: int | None = None
-    flow: Flow = field(default_factory=Flow)
-    order: tuple[str, ...] = ()  # of the nodes, where there are choices or loops
-    texts: dict[tuple[Source, str | None], str] = field(default_factory=dict)  # what they decided by
-
-    def of(self, states: dict[str, JobState]) -> dict[str, tuple[str, JobState]]:
-        """The latest job of each step, with its state."""
-        found: dict[str, tuple[int, str, JobState]] = {}
-        for name, state in states.items():
-            node, attempt = self.nodes[name]
-            if node not in found or attempt > found[node][0]:
-                found[node] = (attempt, name, state)
-        return {node: (name, state) for node, (_, name, state) in found.items()}
 
 
 class PipelineController:
@@ -91,74 +66,98 @@ class PipelineController:
         self._storage = storage
         self._clock = clock
         self._wake = wake
-        self._known: dict[str, _Memory] = {}
+        self._known: dict[str, Memory] = {}
         self._parents: dict[str, str] = {}  # the pipelines of jobs that are no pipelines themselves
         self._others: set[str] = set()  # keys of jobs that concern no pipeline
 
     def item(self, changed_key: str) -> str | None:
-        if changed_key.endswith(_CHILDREN):
-            return changed_key.removesuffix(_CHILDREN)
-        if changed_key.rsplit("/", 2)[-2:-1] != ["jobs"]:
-            return None
-        if changed_key in self._parents:
-            return self._parents[changed_key]
-        return None if changed_key in self._others else changed_key
+        parent, _, child = changed_key.partition(_CHILDREN)
+        if not child:
+            if changed_key.rsplit("/", 2)[-2:-1] != ["jobs"] or changed_key in self._others:
+                return None
+            parent, child = self._parents.get(changed_key, changed_key), changed_key.rsplit("/", 1)[1]
+        memory = self._known.get(parent)
+        if memory is not None and parent == changed_key:
+            memory.stale = True
+        elif memory is not None:
+            memory.dirty.add(child)
+        return parent
 
     async def pending(self) -> Iterable[str]:
         found = await self._database.read(lambda c: active_keys(c, "Pipeline"))
         self._others.difference_update(found)
+        for memory in self._known.values():
+            memory.stale = memory.whole = True  # hints may have been lost
         return found
 
     async def reconcile(self, item: str) -> float | None:
+        try:
+            return await self._reconcile(item)
+        except BaseException:
+            self._known.pop(item, None)  # it may hold what the store does not: it is read again
+            raise
+
+    async def _reconcile(self, item: str) -> float | None:
         memory = await self._current(item)
         if memory is None:
             return None
         job = memory.job
-        status = job_status.read(job.status)
-        latest = memory.of(await self._states(memory))
-        lost = await self._lost(memory, latest)
-        states = {node: state for node, (_, state) in latest.items() if node not in lost}
+        changed = await self._learn(memory)
         cancel = job.spec.get("desired") == "Canceled"
         settings = job.properties.get("settings") or {}
         keep_going = str(graph.field(settings, "continue_on_step_failure") or "").lower() == "true"
-        unfolded = await self._unfold(memory, states, latest)
-        step = decide(unfolded.needs, unfolded.states, cancel=cancel, keep_going=keep_going)
-        await self._do(memory, status, step, unfolded, latest, lost, cancel)
-        return 0.0 if step.more else None
+        unfolded = await self._unfold(memory)
+        if memory.flow.controls:
+            step = decide(unfolded.needs, unfolded.states, cancel=cancel, keep_going=keep_going)
+        else:
+            step = memory.progress.next(cancel=cancel, keep_going=keep_going)
+        over = await self._do(memory, step, unfolded, changed, cancel)
+        return 0.0 if step.more or over else None
 
-    async def _unfold(
-        self, memory: _Memory, states: dict[str, JobState], latest: dict[str, tuple[str, JobState]]
-    ) -> Unfolded:
+    async def _learn(self, memory: Memory) -> set[str]:
+        """Take in what changed; return the steps whose latest job is news."""
+        whole, names = memory.whole, memory.dirty
+        memory.whole, memory.dirty = False, set()
+        workspace = arm_id.workspace_of(memory.job.id)
+        if whole:
+            states = await self._database.read(lambda c: children.states(c, memory.job.key))
+            memory.forget(memory.nodes.keys() - states.keys())
+        elif names:
+            states = await self._database.read(lambda c: children.states_of(c, workspace, names))
+        else:
+            return set()
+        unknown = [name for name in states if name not in memory.nodes]
+        if unknown:
+            for name, row in (await self._database.read(lambda c: children.read(c, workspace, unknown))).items():
+                memory.nodes[name] = (str(row.spec["node"]), int(row.spec["attempt"]))
+                if row.properties.get("jobType") != "Pipeline":
+                    self._parents[row.key] = memory.job.key
+        changed = memory.learn({name: state for name, state in states.items() if name in memory.nodes})
+        await self._note_lost(memory, changed)
+        return changed
+
+    async def _unfold(self, memory: Memory) -> Unfolded:
         if not memory.flow.controls:
-            return Unfolded(needs=memory.graph, states=states)
+            return Unfolded(needs=memory.graph)
 
         def unfolded(c: Connection) -> Unfolded:
             def look(source: Source, step: str | None) -> str:
-                job = latest[step][0] if step in latest else None
+                job = memory.latest[step][0] if step in memory.latest else None
                 if (source, job) not in memory.texts:
                     memory.texts[source, job] = sources.text(c, self._storage, memory.job, source, job)
                 return memory.texts[source, job]
 
-            return unfold(memory.order, memory.graph, memory.flow, states, look)
+            return unfold(memory.order, memory.graph, memory.flow, memory.counted(), look)
 
         return await self._database.read(unfolded)
 
-    async def _do(
-        self,
-        memory: _Memory,
-        status: JobStatus,
-        step: Step,
-        unfolded: Unfolded,
-        latest: dict[str, tuple[str, JobState]],
-        lost: dict[str, int],
-        cancel: bool,
-    ) -> None:
+    async def _do(self, memory: Memory, step: Step, unfolded: Unfolded, changed: set[str], cancel: bool) -> bool:
+        """Carry out a step; say whether jobs were made that are over already."""
         job = memory.job
-        ready = [self._ready(memory, name, unfolded, latest, lost) for name in step.create]
-        born = await self._database.read(lambda c: [births.prepare(c, self._storage, job, one) for one in ready])
-        for birth in born:
-            self._expect(memory, birth)
-        lines = self._lines(memory, unfolded, latest, born, step)
+        status = job_status.read(job.status)
+        born = await self._born(memory, step, unfolded)
+        lines = self._lines(memory, unfolded, changed, born, step)
+        active = self._active(memory) if step.stop else []
         now = iso(self._clock())
         if step.ending is not None:
             await self._write_log(memory, lines)  # afterwards nobody looks at this pipeline again
@@ -168,35 +167,43 @@ class PipelineController:
                 return
             for birth in born:
                 children.create(c, job, birth, now)
-            if step.stop:
-                children.stop(c, job)
+            children.stop(c, job, active)
             for _, line, mark in lines:
                 resources.record(c, job.id, _EVENT, {"line": line, "told": mark})
-            following = self._following(c, memory, status, step, unfolded, latest, cancel, now)
+            following = self._following(c, memory, status, step, unfolded, cancel, now)
             if following != status:
                 save(c, job, following)
 
-        await self._database.write(write)
-        for _, line, mark in lines:
-            memory.lines.append(line)
-            memory.told.add(mark)
+        if born or active or lines or cancel or step.ending is not None or status.state is JobState.NOT_STARTED:
+            await self._database.write(write)
+        memory.lines += [line for _, line, _ in lines]
+        memory.told |= {mark for _, _, mark in lines}
+        memory.stopped |= set(active)
         if step.ending is not None:
             self._pass_over(job.key)
             if job.spec.get("parent"):
-                self._wake([job.parent + _CHILDREN])
-            return
+                self._wake([f"{job.parent}{_CHILDREN}{job.name}"])
+            return False
         await self._write_log(memory, [])
-        if any(birth.error or birth.original for birth in born):
-            self._wake([job.key + _CHILDREN])
+        memory.learn({children.name_of(job, birth.node, birth.attempt): JobState.NOT_STARTED for birth in born})
+        over = {children.name_of(job, birth.node, birth.attempt) for birth in born if birth.state in TERMINAL}
+        memory.dirty |= over
+        return bool(over)
 
-    def _ready(
-        self,
-        memory: _Memory,
-        step: str,
-        unfolded: Unfolded,
-        latest: dict[str, tuple[str, JobState]],
-        lost: dict[str, int],
-    ) -> Ready:
+    async def _born(self, memory: Memory, step: Step, unfolded: Unfolded) -> list[Birth]:
+        if not step.create:
+            return []
+        job, ready = memory.job, [self._ready(memory, name, unfolded) for name in step.create]
+        born = await self._database.read(lambda c: [births.prepare(c, self._storage, job, one) for one in ready])
+        for birth in born:
+            self._expect(memory, birth)
+        return born
+
+    def _active(self, memory: Memory) -> list[str]:
+        """The jobs whose end has not been asked for."""
+        return [name for name, state in memory.latest.values() if state not in TERMINAL and name not in memory.stopped]
+
+    def _ready(self, memory: Memory, step: str, unfolded: Unfolded) -> Ready:
         node, iteration = flow.node_of(step)
         loop, inputs = memory.flow.bodies.get(node), {}
         wanted = {name: unfolded.last.get(name, name) for name in memory.graph[node].nodes}
@@ -208,55 +215,35 @@ class PipelineController:
                 into: {"value": f"${{{{parent.jobs.{node}.outputs.{name}}}}}"} for into, name in loop.mapping.items()
             }
             wanted[node] = flow.step(node, iteration - 1)
+        latest = memory.latest
         upstream = {name: latest[source][0] for name, source in wanted.items() if source in latest}
-        return Ready(step, lost.get(step, 0) + 1, upstream, _gathered(memory, unfolded, latest), inputs)
+        return Ready(step, memory.lost.get(step, 0) + 1, upstream, _gathered(memory, unfolded), inputs)
 
-    def _expect(self, memory: _Memory, birth: Birth) -> None:
+    def _expect(self, memory: Memory, birth: Birth) -> None:
         """Know the job before it is announced."""
         name = children.name_of(memory.job, birth.node, birth.attempt)
         memory.nodes[name] = (birth.node, birth.attempt)
         if birth.child.properties["jobType"] != "Pipeline":
             self._parents[arm_id.key(f"{arm_id.workspace_of(memory.job.id)}/jobs/{name}")] = memory.job.key
 
-    async def _lost(self, memory: _Memory, latest: dict[str, tuple[str, JobState]]) -> dict[str, int]:
-        """Nodes to be tried again, with the attempts that were made."""
-        failed = {
-            name: node
-            for node, (name, state) in latest.items()
-            if state is JobState.FAILED and name not in memory.final
-        }
+    async def _note_lost(self, memory: Memory, changed: set[str]) -> None:
+        """Those of the steps that failed as their machine was lost are to be tried again, some times."""
+        failed = {memory.latest[step][0]: step for step in changed if memory.latest[step][1] is JobState.FAILED}
         if not failed:
-            return {}
+            return
         workspace = arm_id.workspace_of(memory.job.id)
-        rows = await self._database.read(lambda c: children.read(c, workspace, failed))
-        found = {}
-        for name, row in rows.items():
+        for name, row in (await self._database.read(lambda c: children.read(c, workspace, failed))).items():
             error, attempt = job_status.read(row.status).error, memory.nodes[name][1]
             if error is not None and error.code == "AgentLost" and attempt < _ATTEMPTS:
-                found[failed[name]] = attempt
-            else:
-                memory.final.add(name)
-        return found
-
-    async def _states(self, memory: _Memory) -> dict[str, JobState]:
-        states = await self._database.read(lambda c: children.states(c, memory.job.key))
-        unknown = [name for name in states if name not in memory.nodes]
-        if unknown:
-            workspace = arm_id.workspace_of(memory.job.id)
-            for name, row in (await self._database.read(lambda c: children.read(c, workspace, unknown))).items():
-                memory.nodes[name] = (str(row.spec["node"]), int(row.spec["attempt"]))
-                if row.properties.get("jobType") != "Pipeline":
-                    self._parents[row.key] = memory.job.key
-        return {name: state for name, state in states.items() if name in memory.nodes}
+                memory.lose(failed[name], attempt)
 
     def _following(
         self,
         c: Connection,
-        memory: _Memory,
+        memory: Memory,
         status: JobStatus,
         step: Step,
         unfolded: Unfolded,
-        latest: dict[str, tuple[str, JobState]],
         cancel: bool,
         now: str,
     ) -> JobStatus:
@@ -272,7 +259,7 @@ class PipelineController:
             status = msgspec.structs.replace(status, properties=properties)
         if step.ending is JobState.COMPLETED:
             try:
-                outputs = self._outputs(c, memory, unfolded, latest)
+                outputs = self._outputs(c, memory, unfolded)
             except (ApiError, UnsafePath) as error:
                 failure = JobError(error.code if isinstance(error, ApiError) else "UserError/InvalidPath", str(error))
                 return msgspec.structs.replace(advance(status, JobState.FAILED, now), error=failure)
@@ -280,12 +267,11 @@ class PipelineController:
             return register_outputs(c, _unnamed(memory.job, memory.flow), ended, self._settings.location)
         ended = advance(status, step.ending, now)
         if step.ending is JobState.FAILED:
-            return msgspec.structs.replace(ended, error=self._error(c, memory, unfolded, latest))
+            return msgspec.structs.replace(ended, error=self._error(c, memory, unfolded))
         return ended
 
-    def _error(
-        self, c: Connection, memory: _Memory, unfolded: Unfolded, latest: dict[str, tuple[str, JobState]]
-    ) -> JobError:
+    def _error(self, c: Connection, memory: Memory, unfolded: Unfolded) -> JobError:
+        latest = memory.latest
         bad = {name: node for node, (name, state) in latest.items() if state in (JobState.FAILED, JobState.CANCELED)}
         rows = children.read(c, arm_id.workspace_of(memory.job.id), list(bad)[:20])
         details = [
@@ -301,12 +287,10 @@ class PipelineController:
         message = f"{count} of {of} steps did not complete. '{first['target']}': {first['message']}"
         return JobError("PipelineStepFailed", message, details)
 
-    def _outputs(
-        self, c: Connection, memory: _Memory, unfolded: Unfolded, latest: dict[str, tuple[str, JobState]]
-    ) -> dict[str, JobOutput]:
+    def _outputs(self, c: Connection, memory: Memory, unfolded: Unfolded) -> dict[str, JobOutput]:
         """The pipeline's outputs are those of the nodes that write them."""
         found = {}
-        loops = _gathered(memory, unfolded, latest)
+        loops = _gathered(memory, unfolded)
         for node, sent in memory.job.properties["jobs"].items():
             for own, value in (sent.get("outputs") or {}).items():
                 bound = graph.whole(value.get("value") or value.get("uri")) if isinstance(value, dict) else None
@@ -315,23 +299,26 @@ class PipelineController:
                 if node in loops:
                     output = births.gathered(c, self._storage, memory.job, node, own, loops[node])
                 else:
-                    output = self._output(c, memory, latest.get(unfolded.last.get(node, node)), own)
+                    output = self._output(c, memory, memory.latest.get(unfolded.last.get(node, node)), own)
                 if output is not None:
                     found[bound.name] = JobOutput(output.uri, output.type, value=output.value)
         return found
 
-    def _output(self, c: Connection, memory: _Memory, job: tuple[str, JobState] | None, name: str) -> JobOutput | None:
+    def _output(self, c: Connection, memory: Memory, job: tuple[str, JobState] | None, name: str) -> JobOutput | None:
         if job is None:
             return None
         row = children.read(c, arm_id.workspace_of(memory.job.id), [job[0]]).get(job[0])
         return job_status.read(row.status).outputs.get(name) if row is not None else None
 
-    async def _current(self, key: str) -> _Memory | None:
+    async def _current(self, key: str) -> Memory | None:
         """The pipeline as it is now, read only where it changed; None where there is nothing to do."""
         memory = self._known.get(key)
-        etag = await self._database.read(lambda c: c.scalar(_ETAG, {"wanted": key}))
-        if memory is not None and memory.job.etag == etag:
-            return memory
+        if memory is not None:
+            if not memory.stale:
+                return memory
+            memory.stale = False
+            if memory.job.etag == await self._database.read(lambda c: c.scalar(_ETAG, {"wanted": key})):
+                return memory
         job = await self._database.read(lambda c: resources.get(c, key))
         if job is None or job.properties.get("jobType") != "Pipeline" or job.state in TERMINAL:
             self._pass_over(key)
@@ -342,32 +329,33 @@ class PipelineController:
         memory.job = job
         return memory
 
-    def _load(self, c: Connection, job: Resource) -> _Memory:
+    def _load(self, c: Connection, job: Resource) -> Memory:
         pinned = job.spec["resolved"]["nodes"]
         needs = {n: Needs(frozenset(node["needs"]), frozenset(node["soft"])) for n, node in pinned.items()}
         what = flow.read(job.properties["jobs"])
         told = [event["data"] for event in resources.history(c, job.id) if event["kind"] == _EVENT]
-        return _Memory(
+        return Memory(
             job,
             needs,
-            {},
             self._log_path(c, job),
             [t["line"] for t in told],
             {str(t["told"]) for t in told},
+            Progress({} if what.controls else needs),
             flow=what,
             order=order(needs) if what.controls else (),
         )
 
     def _lines(
         self,
-        memory: _Memory,
+        memory: Memory,
         unfolded: Unfolded,
-        latest: dict[str, tuple[str, JobState]],
+        changed: set[str],
         born: list[Birth],
         step: Step,
     ) -> list[tuple[str, str, str]]:
         """What this step adds to the log."""
-        said = [(node, name, str(state)) for node, (name, state) in latest.items() if state in TERMINAL]
+        news = [(node, *memory.latest[node]) for node in sorted(changed)]
+        said = [(node, name, str(state)) for node, name, state in news if state in TERMINAL]
         for birth in born:
             name = children.name_of(memory.job, birth.node, birth.attempt)
             if birth.original is not None:
@@ -400,7 +388,7 @@ class PipelineController:
             return None
         return self._storage.local_path(where.account, where.container, where.path)
 
-    async def _write_log(self, memory: _Memory, more: list[tuple[str, str, str]]) -> None:
+    async def _write_log(self, memory: Memory, more: list[tuple[str, str, str]]) -> None:
         lines = [*memory.lines, *(line for _, line, _ in more)] if more else memory.lines
         if memory.log is not None and len(lines) != memory.written:
             memory.written = await asyncio.to_thread(log.bring_up, memory.log, lines, memory.written)
@@ -416,8 +404,9 @@ class PipelineController:
         self._others.add(key)
 
 
-def _gathered(memory: _Memory, unfolded: Unfolded, latest: dict[str, tuple[str, JobState]]) -> dict[str, Gathered]:
+def _gathered(memory: Memory, unfolded: Unfolded) -> dict[str, Gathered]:
     """The loops over items all of whose steps have a job."""
+    latest = memory.latest
     return {
         loop.name: Gathered(body, tuple(latest[step][0] for step in unfolded.gathered[loop.name]))
         for body, loop in memory.flow.bodies.items()

@@ -9,6 +9,8 @@ from lazulite.model.job_status import TERMINAL, JobState
 
 #: Jobs that one pass makes; the rest follows in the next.
 BATCH = 200
+#: Jobs of a pipeline that are not over at a time: more would only wait, and be looked at while they do.
+WINDOW = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,23 @@ class Step:
 
 
 def decide(
-    graph: Mapping[str, Needs], states: Mapping[str, JobState], *, cancel: bool, keep_going: bool, batch: int = BATCH
+    graph: Mapping[str, Needs],
+    states: Mapping[str, JobState],
+    *,
+    cancel: bool,
+    keep_going: bool,
+    batch: int = BATCH,
+    window: int = WINDOW,
 ) -> Step:
     """The next step. `states` are those of the nodes that have a job; `keep_going` after a failure."""
     failed = any(state is JobState.FAILED or state is JobState.CANCELED for state in states.values())
-    active = any(state not in TERMINAL for state in states.values())
+    active = sum(state not in TERMINAL for state in states.values())
     if cancel:
-        return Step(stop=active, ending=None if active else JobState.CANCELED)
+        return Step(stop=active > 0, ending=None if active else JobState.CANCELED)
     if failed and not keep_going:
-        return Step(stop=active, ending=None if active else _ending(states))
+        return Step(stop=active > 0, ending=None if active else _ending(states))
     ready = [name for name, needs in graph.items() if name not in states and _is_ready(needs, states)]
+    ready = ready[: max(0, window - active)]
     if ready:
         return Step(create=tuple(ready[:batch]), more=len(ready) > batch)
     if active:
