@@ -20,6 +20,9 @@ from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import does_not_exist, invalid
 from lazulite.tracking.fields import missing
 
+#: The folder of what belongs to no run and no model, in the artifact container.
+OWN_FOLDER = "MLflowArtifacts"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -74,12 +77,52 @@ async def download(call: Call) -> Response:
 async def get_artifact(call: Call) -> Response:
     """`get-artifact?run_uuid=&path=`: what MLflow's pages and oldest clients download with."""
     query = call.request.query_params
-    run_id, path = query.get("run_uuid") or query.get("run_id"), query.get("path")
-    if not run_id or not path:
-        raise missing("run_uuid" if not run_id else "path")
-    check_path(path)
+    run_id = query.get("run_uuid") or query.get("run_id")
+    if not run_id:
+        raise missing("run_uuid")
+    path = _asked_path(call, "path")
     run = await call.read(lambda c: call.run(c, run_id))
     return await _send(call, Place(ARTIFACT_DATASTORE, join(run_folder(run.run_id), path)))
+
+
+async def get_artifact_of_model(call: Call) -> Response:
+    """`logged-models/{id}/artifacts/files?artifact_file_path=`, the same for a logged model."""
+    path = _asked_path(call, "artifact_file_path")
+    model_id = str(call.request.path_params["model_id"])
+    model = await call.read(lambda c: model_of(c, call, model_id))
+    return await _send(call, Place(ARTIFACT_DATASTORE, join(model.path, path)))
+
+
+async def get_artifact_of_version(call: Call) -> Response:
+    """`model-versions/get-artifact?name=&version=&path=`, the same for a version of a registered model."""
+    query, path = call.request.query_params, _asked_path(call, "path")
+    name, version = query.get("name"), query.get("version")
+    if not name or not version:
+        raise missing("version" if name else "name")
+
+    def read(c: Connection) -> Place:
+        _, found = registry.get_version(c, call, name, version)
+        datastore, folder = registry.place_of(found)
+        return Place(datastore, join(folder, path))
+
+    return await _send(call, await call.read(read))
+
+
+async def upload_to_run(call: Call) -> Json:
+    """`upload-artifact?run_uuid=&path=`: a small file, as MLflow's pages send it."""
+    query = call.request.query_params
+    run_id, path = query.get("run_uuid"), query.get("path")
+    if not run_id:
+        raise invalid("Request must specify run_uuid.")
+    if not path:
+        raise invalid("Request must specify path.")
+    check_path(path)
+    data = await call.request.body()
+    if not data:
+        raise invalid("Request must specify data.")
+    run = await call.read(lambda c: call.run_to_write(c, run_id, lifecycle=None))
+    await call.context.artifacts.write(call.workspace, join(run_folder(run.run_id), path), _once(data))
+    return {}
 
 
 async def upload(call: Call) -> Json:
@@ -150,7 +193,7 @@ def place_at(c: Connection, call: Call, path: str, *, write: bool = False) -> Pl
             return Place(ARTIFACT_DATASTORE, join(run_folder(run.run_id), "/".join(rest)))
     if write:
         call.check_not_a_job("write artifacts outside a run")
-    return Place(ARTIFACT_DATASTORE, join("MLflowArtifacts", path))
+    return Place(ARTIFACT_DATASTORE, join(OWN_FOLDER, path))
 
 
 def model_of(c: Connection, call: Call, model_id: str) -> logged_models.LoggedModel:
@@ -163,19 +206,27 @@ def model_of(c: Connection, call: Call, model_id: str) -> logged_models.LoggedMo
 def _proxied_path(call: Call) -> str:
     path = str(call.request.path_params.get("artifact_path", ""))
     if not path.strip("/"):
-        raise _bad_path(path)
+        raise _bad_path()
+    return path
+
+
+def _asked_path(call: Call, name: str) -> str:
+    path = call.request.query_params.get(name)
+    if not path:
+        raise missing(name)
+    check_path(path)
     return path
 
 
 def check_path(path: str) -> None:
     if path and any(part in ("", ".", "..") for part in path.strip("/").split("/")):
-        raise _bad_path(path)
+        raise _bad_path()
     if "\\" in path or "\0" in path or path.startswith("/"):
-        raise _bad_path(path)
+        raise _bad_path()
 
 
-def _bad_path(path: str) -> ApiError:
-    return invalid(f"Invalid path: '{path}'")
+def _bad_path() -> ApiError:
+    return invalid("Invalid path")
 
 
 def join(folder: str, path: str) -> str:
@@ -186,6 +237,10 @@ def _file(entry: Entry) -> Json:
     if entry.size is None:
         return {"path": entry.name, "is_dir": True}
     return {"path": entry.name, "is_dir": False, "file_size": entry.size}
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -109,6 +110,8 @@ def from_sent(fields: Fields, trace_id: str) -> Assessment:
         "last_update_time": fields.maybe_text("last_update_time") or now,
         "valid": fields.values.get("valid") is not False,
     }
+    if kinds[0] == "expectation":
+        document["expectation"] = _expectation(document["expectation"])
     text, number = _value(kinds[0], document[kinds[0]])
     return Assessment(
         assessment_id=document["assessment_id"],
@@ -120,6 +123,14 @@ def from_sent(fields: Fields, trace_id: str) -> Assessment:
         created_ms=milliseconds("create_time", document["create_time"]),
         document=document,
     )
+
+
+def _expectation(sent: Json) -> Json:
+    """Lists and objects are kept as JSON in a text, which is how clients read them."""
+    value = sent.get("value")
+    if not isinstance(value, list | dict):
+        return sent
+    return {"serialized_value": {"serialization_format": "JSON_FORMAT", "value": json.dumps(value)}}
 
 
 def _value(kind: str, found: Json) -> tuple[str | None, float | None]:

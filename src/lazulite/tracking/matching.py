@@ -9,11 +9,19 @@ from typing import Any
 from lazulite.tracking.documents import Json
 from lazulite.tracking.grammar import Comparison, Order, Value
 
+#: Prompts are registered models with this tag; what has no such tag is compared as if it had the value "false".
+PROMPT_TAG = "mlflow.prompt.is_prompt"
 _ATTRIBUTES = {"timestamp": "last_updated_timestamp", "version_number": "version", "source_path": "source"}
 
 
 def matches(document: Json, comparisons: Sequence[Comparison]) -> bool:
     return all(_matches(document, one) for one in comparisons)
+
+
+def is_asked_for(document: Json, comparisons: Sequence[Comparison]) -> bool:
+    """Whether it may be shown: prompts are, to those who ask for them."""
+    asked = any(one.kind == "tag" and one.key == PROMPT_TAG for one in comparisons)
+    return asked or _value(document, "tag", PROMPT_TAG) != "true"
 
 
 def ordered(documents: list[Json], orders: Sequence[Order]) -> list[Json]:
@@ -33,7 +41,8 @@ def _matches(document: Json, one: Comparison) -> bool:
 
 def _value(document: Json, kind: str, key: str) -> Any:
     if kind == "tag":
-        return next((tag["value"] for tag in document["tags"] if tag["key"] == key), None)
+        absent = "false" if key == PROMPT_TAG else None
+        return next((tag["value"] for tag in document["tags"] if tag["key"] == key), absent)
     value = document.get(_ATTRIBUTES.get(key, key))
     if key == "version_number":
         return int(value) if value is not None and str(value).isdecimal() else None

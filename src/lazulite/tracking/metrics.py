@@ -44,9 +44,14 @@ async def get_history(call: Call) -> Json:
 async def get_history_bulk(call: Call) -> Json:
     """The histories of one metric in several runs, for MLflow's web pages."""
     run_ids = call.request.query_params.getlist("run_id")
-    key = call.fields.text("metric_key")
+    key = call.fields.maybe_text("metric_key")
+    if not key:
+        raise invalid("GetMetricHistoryBulk request must specify a metric_key.")
     limit = min(call.fields.maybe_integer("max_results") or MOST_BULK, MOST_BULK)
-    _check_runs(run_ids, "run_id")
+    if not run_ids:
+        raise invalid("GetMetricHistoryBulk request must specify at least one run_id.")
+    if len(run_ids) > MOST_RUNS:
+        raise invalid(f"GetMetricHistoryBulk request cannot specify more than {MOST_RUNS} run_ids.")
 
     def read(c: Connection) -> Json:
         found: list[Json] = []
@@ -59,12 +64,15 @@ async def get_history_bulk(call: Call) -> Json:
 
 
 async def get_history_bulk_interval(call: Call) -> Json:
-    """About `max_results` values of each run at steps spread evenly, the first and the last among them."""
+    """About `max_results` values of each run at steps spread evenly, with every run's first and last among them."""
     fields = call.fields
     run_ids, key = fields.texts("run_ids"), fields.text("metric_key")
     start, end = fields.maybe_integer("start_step"), fields.maybe_integer("end_step")
     wanted = fields.maybe_integer("max_results") or 320
-    _check_runs(run_ids, "run_ids")
+    if not run_ids:
+        raise missing("run_ids")
+    if len(run_ids) > MOST_RUNS:
+        raise invalid(f"GetMetricHistoryBulkInterval request must specify at most {MOST_RUNS} run_ids.")
     if (start is None) != (end is None):
         raise invalid("If either start step or end step are specified, both must be specified.")
     if start is not None and end is not None and start > end:
@@ -74,11 +82,13 @@ async def get_history_bulk_interval(call: Call) -> Json:
 
     def read(c: Connection) -> Json:
         found: list[Json] = []
-        for run in run_store.get_many(c, call.workspace, run_ids).values():
-            bounds = run_data.steps_of(c, run.number, key, start, end)
-            if bounds is None:
-                continue
-            points = run_data.at_steps(c, run.number, key, _spread(*bounds, wanted), bounds[1])
+        runs = list(run_store.get_many(c, call.workspace, run_ids).values())
+        bounds = {run.run_id: run_data.steps_of(c, run.number, key, start, end) for run in runs}
+        ends = {step for one in bounds.values() for step in one or ()}
+        steps = sorted(ends | set(_spread(min(ends), max(ends), wanted))) if ends else []
+        for run in runs:
+            own = bounds[run.run_id]
+            points = run_data.at_steps(c, run.number, key, steps, own[1]) if own else []
             found += [{**metric(point), "run_id": run.run_id} for point in points]
         return {"metrics": found}
 
@@ -86,17 +96,10 @@ async def get_history_bulk_interval(call: Call) -> Json:
 
 
 def _spread(first: int, last: int, count: int) -> list[int]:
-    width = last - first
-    if width < count:
+    width = last - first + 1
+    if width <= count:
         return list(range(first, last + 1))
-    return [first + width * n // (count - 1) for n in range(count)] if count > 1 else [last]
-
-
-def _check_runs(run_ids: list[str], name: str) -> None:
-    if not run_ids:
-        raise missing(name)
-    if len(run_ids) > MOST_RUNS:
-        raise invalid(f"{name} must have at most {MOST_RUNS} entries, and has {len(run_ids)}.")
+    return [first + width * n // count for n in range(count)]
 
 
 def _after(token: str | None) -> _After | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -13,13 +14,14 @@ from lazulite.store import logged_models, resources
 from lazulite.store import runs as run_store
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, run_folder
 from lazulite.tracking import registry
+from lazulite.tracking.artifacts import OWN_FOLDER, join
 from lazulite.tracking.call import Call
 from lazulite.tracking.conditions import next_token, page_limits
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import does_not_exist, invalid
 from lazulite.tracking.fields import MAX_MODEL_TAG_VALUE, check_length, check_name
-from lazulite.tracking.grammar import Grammar
-from lazulite.tracking.matching import matches, ordered
+from lazulite.tracking.grammar import Grammar, Order
+from lazulite.tracking.matching import is_asked_for, matches, ordered
 from lazulite.tracking.registered_models import stage, tags_of
 
 MOST = 200_000
@@ -28,6 +30,8 @@ VERSIONS = Grammar(
     numbers=frozenset({"version_number"}),
     orderable=frozenset({"name", "version_number", "creation_timestamp", "last_updated_timestamp", "timestamp"}),
 )
+_NEWEST_FIRST = Order("attribute", "last_updated_timestamp", ascending=False)
+_VERSIONS_TAG = "mlflow.modelVersions"
 _RUN_ARTIFACT = re.compile(r"^(?:.*/experiments/[^/]+/runs/|[^/]+/)(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?$")
 
 
@@ -40,9 +44,9 @@ async def create(call: Call) -> Json:
 
     def write(c: Connection) -> Json:
         model = registry.get(c, call, name)
+        logged = _logged_model(c, call, model_id) if model_id else None
         run = run_store.get(c, call.workspace, run_id) if run_id else None
-        if model.container is None:
-            registry.write_container(c, call, model)
+        registry.touch(c, call, model)
         numbers = [int(v.name) for v in model.versions if v.name.isdecimal()]
         version = str(max(numbers, default=0) + 1)
         properties = {
@@ -60,6 +64,8 @@ async def create(call: Call) -> Json:
         id_ = f"{registry.model_id(call, model.name)}/versions/{version}"
         new = resources.new(id_, registry.VERSION, {"properties": properties})
         stored = resources.insert(c, new, by=call.principal.name)
+        if logged is not None:
+            _note_version(c, logged, model.name, int(version))
         return _answer(call, model, stored)
 
     return await call.write(write)
@@ -90,6 +96,7 @@ async def delete(call: Call) -> Json:
         kept = {alias: at for alias, at in model.aliases.items() if at != found.name}
         if model.aliases != kept:
             registry.write_aliases(c, call, model, kept)
+        registry.touch(c, call, registry.get(c, call, name))
         resources.delete(c, found.id)
 
     await call.write(write)
@@ -111,6 +118,7 @@ async def transition_stage(call: Call) -> Json:
         for other in model.versions if archive else ():
             if other.id != found.id and other.properties.get("stage") == to:
                 registry.write_version(c, call, other, stage="Archived")
+        registry.touch(c, call, model)
         return _answer(call, model, registry.write_version(c, call, found, stage=to))
 
     return await call.write(write)
@@ -119,7 +127,7 @@ async def transition_stage(call: Call) -> Json:
 async def search(call: Call) -> Json:
     fields = call.fields
     comparisons = VERSIONS.parse(fields.maybe_text("filter"))
-    orders = VERSIONS.parse_order(fields.texts("order_by"))
+    orders = VERSIONS.parse_order(fields.texts("order_by")) or [_NEWEST_FIRST]
     limit, offset = page_limits(
         fields.maybe_integer("max_results"), fields.maybe_text("page_token"), default=10_000, most=MOST
     )
@@ -134,6 +142,7 @@ async def search(call: Call) -> Json:
             for version in reversed(model.versions)
             if not version.archived
             and matches(document := registry.version_document(call, model, version), comparisons)
+            and is_asked_for(document, comparisons)
         ]
 
     found = ordered(await call.read(read), orders)
@@ -187,17 +196,14 @@ def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> 
     if match := re.fullmatch(r"models:/(m-[^/]+)/?", source):
         model_id = match[1]
     if model_id and source.startswith("models:/m-"):
-        model = logged_models.get(c, call.workspace, model_id)
-        if model is None:
-            raise does_not_exist(f"Logged model with ID '{model_id}' not found.")
-        return _in_artifacts(call, model.path)
+        return _in_artifacts(call, _logged_model(c, call, model_id).path)
     if match := re.fullmatch(r"models:/([^/]+)/([^/]+)/?", source):
         _, version = registry.get_version(c, call, match[1], match[2])
         return str(version.properties["modelUri"])
     parts = urlsplit(source)
     path = unquote(parts.path).strip("/")
-    if ".." in path.split("/"):
-        raise _refused(source)
+    if ".." in path.split("/") or "\0" in path:
+        raise _relative(source)
     if parts.scheme == "mlflow-artifacts" or (parts.scheme == "azureml" and "/runs/" in path):
         return _in_artifacts(call, _folder(c, call, path, source))
     if not parts.scheme or parts.scheme == "file":
@@ -207,16 +213,18 @@ def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> 
 
 def _folder(c: Connection, call: Call, path: str, source: str) -> str:
     if match := re.fullmatch(r"models/([^/]+)/([^/]+)(?:/(.*))?", path):
-        _, version = registry.get_version(c, call, match[1], match[2])
-        datastore, folder = registry.place_of(version)
+        model = registry.find(c, call, match[1])
+        version = registry.version_of(model, match[2]) if model else None
+        datastore, folder = registry.place_of(version) if version else ("", "")
         if datastore == ARTIFACT_DATASTORE:
-            return f"{folder}/{match[3]}" if match[3] else folder
+            return join(folder, match[3] or "")
     if match := re.fullmatch(r"[^/]+/models/(m-[^/]+)/artifacts", path):
-        return f"LoggedModels/{match[1]}"
-    found = _RUN_ARTIFACT.match(path)
-    if found is None:
+        return _logged_model(c, call, match[1]).path
+    if found := _RUN_ARTIFACT.match(path):
+        return f"{run_folder(found['run'])}/{found['path'] or ''}".rstrip("/")
+    if urlsplit(source).scheme == "azureml":
         raise _refused(source)
-    return f"{run_folder(found['run'])}/{found['path'] or ''}".rstrip("/")
+    return join(OWN_FOLDER, "/".join(part for part in path.split("/") if part))
 
 
 def _in_artifacts(call: Call, folder: str) -> str:
@@ -225,6 +233,29 @@ def _in_artifacts(call: Call, folder: str) -> str:
 
 def _refused(source: str) -> ApiError:
     return invalid(
-        f"Invalid model version source: '{source}'. To use a model version, its files must lie in a run of this "
-        "workspace, in a datastore, or at another address that is not a path of the server's machine."
+        f"Invalid model version source: '{source}'. To use a local path as a model version source is not possible "
+        "here: its files must lie in a run of this workspace, in a datastore, or at another address that is not a path "
+        "of the server's machine."
     )
+
+
+def _relative(source: str) -> ApiError:
+    return invalid(
+        f"Invalid model version source: '{source}'. If supplying a source as an http, https, local file path, ftp, "
+        "objectstore, or mlflow-artifacts uri, an absolute path must be provided without relative path references "
+        "present. Please provide an absolute path."
+    )
+
+
+def _logged_model(c: Connection, call: Call, model_id: str) -> logged_models.LoggedModel:
+    model = logged_models.get(c, call.workspace, model_id)
+    if model is None:
+        raise does_not_exist(f"Logged model with ID '{model_id}' not found.")
+    return model
+
+
+def _note_version(c: Connection, model: logged_models.LoggedModel, name: str, version: int) -> None:
+    """A logged model's tag lists the versions it was registered as: MLflow's clients and pages read it there."""
+    known = logged_models.tags_of(c, [model.number]).get(model.number, {}).get(_VERSIONS_TAG)
+    versions = [*(json.loads(known) if known else []), {"name": name, "version": version}]
+    logged_models.set_tags(c, model, {_VERSIONS_TAG: json.dumps(versions)})

@@ -16,8 +16,8 @@ from lazulite.tracking.conditions import next_token, page_limits
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import already_exists, invalid
 from lazulite.tracking.fields import MAX_MODEL_TAG_VALUE, Fields, check_length, check_name
-from lazulite.tracking.grammar import Comparison, Grammar
-from lazulite.tracking.matching import matches, ordered
+from lazulite.tracking.grammar import Grammar
+from lazulite.tracking.matching import is_asked_for, matches, ordered
 
 MOST = 1000
 MODELS = Grammar(
@@ -106,7 +106,9 @@ async def search(call: Call) -> Json:
 
     def read(c: Connection) -> list[Json]:
         found = [registry.model_document(call, model) for model in registry.all_models(c, call)]
-        return [document for document in found if matches(document, comparisons) and _is_model(document, comparisons)]
+        return [
+            document for document in found if matches(document, comparisons) and is_asked_for(document, comparisons)
+        ]
 
     found = ordered(await call.read(read), orders)
     document: Json = {"registered_models": found[offset : offset + limit]}
@@ -222,13 +224,6 @@ async def _change_tags(call: Call, name: str, change: Callable[[dict[str, str]],
 
     await call.write(write)
     return {}
-
-
-def _is_model(document: Json, comparisons: list[Comparison]) -> bool:
-    """Prompts are registered models with a tag; they are shown to those who ask for them."""
-    if any(one.kind == "tag" and one.key == "mlflow.prompt.is_prompt" for one in comparisons):
-        return True
-    return all(tag["key"] != "mlflow.prompt.is_prompt" for tag in document["tags"])
 
 
 def _answer(call: Call, model: registry.RegisteredModel) -> Json:

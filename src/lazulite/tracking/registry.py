@@ -69,12 +69,17 @@ def get(c: Connection, call: Call, name: str) -> RegisteredModel:
 
 
 def get_version(c: Connection, call: Call, name: str, version: str) -> tuple[RegisteredModel, Resource]:
-    """Raises ApiError 404."""
+    """Raises ApiError 404, and 400 where no version could have that name in MLflow."""
     model = get(c, call, name)
-    for found in model.versions:
-        if found.name.lower() == version.lower():
-            return model, found
+    if found := version_of(model, version):
+        return model, found
+    if not version.isdecimal():
+        raise invalid(f"Parameter 'version' must be an integer, got '{version}'.")
     raise does_not_exist(f"Model Version (name={name}, version={version}) not found")
+
+
+def version_of(model: RegisteredModel, version: str) -> Resource | None:
+    return next((found for found in model.versions if found.name.lower() == version.lower()), None)
 
 
 def all_models(c: Connection, call: Call) -> list[RegisteredModel]:
@@ -102,6 +107,11 @@ def write_container(c: Connection, call: Call, model: RegisteredModel, **propert
     return resources.update(c, model.container.with_(spec=spec), by=by)
 
 
+def touch(c: Connection, call: Call, model: RegisteredModel) -> None:
+    """Say that the model changed: one of its versions came, moved to another stage or went."""
+    write_container(c, call, model)
+
+
 def write_aliases(c: Connection, call: Call, model: RegisteredModel, aliases: dict[str, str]) -> None:
     container = model.container or write_container(c, call, model)
     resources.update(c, container.with_(status={**container.status, "aliases": aliases}))
@@ -121,7 +131,7 @@ def model_document(call: Call, model: RegisteredModel) -> Json:
     container, live = model.container, [v for v in model.versions if not v.archived]
     properties = container.properties if container else {}
     first = container or model.versions[0]
-    last = max([milliseconds(v.modified_at) for v in model.versions] + [milliseconds(first.modified_at)])
+    last = max(milliseconds(text) for text in (first.modified_at, *(v.created_at for v in model.versions)))
     document: Json = {
         "name": model.name,
         "creation_timestamp": milliseconds(first.created_at),
@@ -130,9 +140,8 @@ def model_document(call: Call, model: RegisteredModel) -> Json:
         "tags": pairs(properties.get("tags") or {}),
         "aliases": [{"alias": alias, "version": version} for alias, version in model.aliases.items()],
         "latest_versions": [version_document(call, model, v) for v in latest_by_stage(live)],
+        "description": properties.get("description") or "",
     }
-    if properties.get("description"):
-        document["description"] = properties["description"]
     return document
 
 
@@ -150,9 +159,9 @@ def version_document(call: Call, model: RegisteredModel, version: Resource) -> J
         "status": "READY",
         "tags": pairs({k: str(v) for k, v in (properties.get("tags") or {}).items()}),
         "aliases": [alias for alias, at in model.aliases.items() if at == version.name],
+        "description": properties.get("description") or "",
     }
     for name, value in (
-        ("description", properties.get("description")),
         ("run_id", properties.get("jobName")),
         ("run_link", kept.get(RUN_LINK)),
         ("model_id", kept.get(MODEL_ID)),
@@ -169,13 +178,13 @@ def latest_by_stage(versions: Iterable[Resource], stages: Sequence[str] = ()) ->
 
 
 def download_uri(call: Call, model: RegisteredModel, version: Resource) -> str:
-    """Where a client finds the files of a version, in whatever datastore they lie."""
-    if not call.surface.plugin:
-        return f"mlflow-artifacts:/models/{model.name}/{version.name}"
+    """Where a client finds the files of a version, in whatever datastore they lie, or at an address elsewhere."""
     try:
         datastore, path = place_of(version)
     except ApiError:
         return str(version.properties.get("modelUri"))
+    if not call.surface.plugin:
+        return f"mlflow-artifacts:/models/{model.name}/{version.name}"
     if datastore == ARTIFACT_DATASTORE and path.startswith(run_folder("")):
         # The plugin's address names an experiment, which the answer does not depend on.
         return call.artifact_uri("0", path)

@@ -137,7 +137,7 @@ def _of_span(c: Connection, one: Comparison) -> sa.ColumnElement[bool]:
     if key == "content":
         if one.operator not in ("LIKE", "ILIKE"):
             raise invalid(f"span.content comparator '{one.operator}' not one of '['ILIKE', 'LIKE']'")
-        return compare(c, spans.c.document, one.operator, one.value)
+        return compare(c, _text(c), one.operator, one.value)
     if key.startswith("attributes.") and len(key) > len("attributes."):
         return compare(c, _attribute(c, key.removeprefix("attributes.")), one.operator, one.value)
     if key not in _SPAN_COLUMNS:
@@ -145,6 +145,16 @@ def _of_span(c: Connection, one: Comparison) -> sa.ColumnElement[bool]:
             f"Invalid span attribute '{key}'. Supported attributes: name, status, type, attributes.<attribute_name>."
         )
     return compare(c, _SPAN_COLUMNS[key], one.operator, one.value)
+
+
+def _text(c: Connection) -> Column:
+    """What a span says: its name, its attributes and its events, without the words of the format it is stored in."""
+    if c.dialect.name == "sqlite":
+        events: Column = sa.func.json_extract(spans.c.document, "$.events")
+    else:
+        events = sa.cast(spans.c.document, sa.JSON)["events"].as_string()
+    parts = (spans.c.name, sa.cast(spans.c.attributes, sa.Text), sa.func.coalesce(events, ""))
+    return sa.func.concat_ws(" ", *parts) if c.dialect.name != "sqlite" else parts[0] + " " + parts[1] + " " + parts[2]
 
 
 def _attribute(c: Connection, name: str) -> Column:

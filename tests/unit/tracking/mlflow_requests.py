@@ -311,6 +311,7 @@ SAME: tuple[Case, ...] = (
     ("POST", "registered-models/get-latest-versions", {"name": "nope"}, 404, "RESOURCE_DOES_NOT_EXIST"),
     ("POST", "model-versions/create", {"name": "$n"}, 400, "INVALID_PARAMETER_VALUE"),
     ("GET", "model-versions/get", {"name": "$n", "version": "1"}, 404, "RESOURCE_DOES_NOT_EXIST"),
+    ("GET", "model-versions/get", {"name": "$n", "version": "x"}, 400, "INVALID_PARAMETER_VALUE"),
     ("GET", "model-versions/get", {"name": "$n"}, 400, "INVALID_PARAMETER_VALUE"),
     ("DELETE", "model-versions/delete", {"name": "$n", "version": "1"}, 404, "RESOURCE_DOES_NOT_EXIST"),
     (
@@ -416,11 +417,6 @@ DIFFERENT: tuple[tuple[Case, int, str], ...] = (
     ),
     (
         ("POST", "model-versions/create", {"name": "nope", "source": "runs:/x/model"}, 404, "RESOURCE_DOES_NOT_EXIST"),
-        400,
-        "INVALID_PARAMETER_VALUE",
-    ),
-    (
-        ("GET", "model-versions/get", {"name": "$n", "version": "x"}, 404, "RESOURCE_DOES_NOT_EXIST"),
         400,
         "INVALID_PARAMETER_VALUE",
     ),

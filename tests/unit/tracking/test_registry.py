@@ -110,7 +110,7 @@ async def test_versions_change_and_go(api: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["/etc", "file:///etc", "mlflow-artifacts:/0/r/artifacts/../../x", "mlflow-artifacts:/x", "x"]
+    "source", ["/etc", "file:///etc", "mlflow-artifacts:/0/r/artifacts/../../x", "mlflow-artifacts:/%2e%2e/x", "x"]
 )
 async def test_a_source_that_is_a_path_of_the_machine_is_refused(api: Any, source: str) -> None:
     await api.post("registered-models/create", name="m")
