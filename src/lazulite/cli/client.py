@@ -55,6 +55,11 @@ def delete_principal(server: Server, identifier: str) -> None:
     call(server, "DELETE", f"/lazulite/principals/{quote(identifier, safe='')}")
 
 
+def sign_in_code(server: Server, workspace: str) -> dict[str, Any]:
+    """A one-time `code` for a browser, the `page` that takes it and in how many seconds it `expires_in`. Raises CommandError."""
+    return call(server, "POST", "/lazulite/sign-in-codes", {"workspace": workspace})
+
+
 def call(server: Server, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """One request as the home's owner. Raises CommandError."""
     headers = {"Authorization": f"Bearer {token(server, _ARM)}"}

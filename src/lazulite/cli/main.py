@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lazulite import __version__
-from lazulite.cli import debug, env, init, job, principal, run, shells, status, up
+from lazulite.cli import debug, env, init, job, principal, run, shells, status, ui, up
 from lazulite.cli.errors import FAILED, OK, CommandError
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 
@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_env(commands)
     _add_run(commands)
+    _add_ui(commands)
     _add_init(commands)
     _add_job(commands)
     _add_principal(commands)
@@ -81,6 +82,7 @@ examples:
   eval "$(lazulite env)"               point this shell's clients to it
   lazulite init                        write config.json for MLClient.from_config
   lazulite run -- python train.py      or do all of that for one command
+  lazulite ui                          open MLflow's pages in a browser
   lazulite down                        stop it; everything is kept
 
 A server lives in a home folder: --home, else LAZULITE_HOME, else ~/.lazulite."""
@@ -179,6 +181,27 @@ def _add_run(commands: Any) -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the command and its arguments")
 
 
+def _add_ui(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "ui",
+        ui.ui,
+        "open MLflow's pages in a browser",
+        description="Open MLflow's pages of a workspace: experiments, runs, charts, models and traces. The link that is\n"
+        "printed signs one browser in as the owner of the home; the server needs the extra mlflow-ui.",
+        examples="  lazulite ui\n  lazulite ui --workspace mlw-team --group rg-team\n  lazulite ui --link",
+    )
+    parser.add_argument("--link", action="store_true", help="print the link, and open no browser")
+    parser.add_argument("--tls", action="store_true", help="over TLS, for a browser that trusts our authority")
+    _add_workspace(parser)
+
+
+def _add_workspace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
+    parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
+    parser.add_argument("--subscription", default=SUBSCRIPTION, metavar="S", help="default: the server's first")
+
+
 def _add_init(commands: Any) -> None:
     parser = _add(
         commands,
@@ -240,9 +263,7 @@ def _add_job(commands: Any) -> None:
     )
     inside.set_defaults(command=[])
     for parser in (again, inside):
-        parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
-        parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
-        parser.add_argument("--subscription", default=SUBSCRIPTION, metavar="S", help="default: the server's first")
+        _add_workspace(parser)
 
 
 def _add_principal(commands: Any) -> None:

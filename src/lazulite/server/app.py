@@ -15,6 +15,7 @@ from lazulite.core.web import AUTHENTICATED, PUBLIC, Route, arm_error
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, unauthenticated
 from lazulite.server.router import Router
+from lazulite.server.sessions import Sessions
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,7 +29,7 @@ class Application:
     """The ASGI application behind both ports.
 
     `hosts` are the names a Host header may carry: a page elsewhere cannot reach us by rebinding its own name.
-    `max_body` is the largest body in bytes of a route that sets no limit of its own.
+    `max_body` is the largest body in bytes of a route that sets no limit of its own. `sessions` are those of browsers.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Application:
         directory: Directory,
         hosts: frozenset[str],
         max_body: int,
+        sessions: Sessions | None = None,
     ) -> None:
         self._router = router
         self._storage = storage
@@ -46,6 +48,7 @@ class Application:
         self._directory = directory
         self._hosts = hosts
         self._max_body = max_body
+        self._sessions = sessions
 
     @property
     def routes(self) -> list[Route]:
@@ -110,7 +113,7 @@ class Application:
     def _authorise(self, request: Request, route: Route, headers: dict[bytes, str]) -> None:
         if route.permission == PUBLIC:
             return
-        caller = self._caller(headers.get(b"authorization", ""))
+        caller = self._caller(request, headers.get(b"authorization", ""))
         request.scope["lazulite.principal"] = caller
         if route.permission == AUTHENTICATED:
             return
@@ -124,7 +127,9 @@ class Application:
                 target=route.permission,
             )
 
-    def _caller(self, authorization: str) -> Principal:
+    def _caller(self, request: Request, authorization: str) -> Principal:
+        if not authorization and self._sessions and (signed_in := self._sessions.caller(request)):
+            return signed_in
         kind, _, token = authorization.partition(" ")
         if kind.lower() != "bearer" or not token:
             raise unauthenticated(

@@ -29,7 +29,7 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
-from lazulite.server import debug_plans, pages
+from lazulite.server import debug_plans, mlflow_pages, pages, sign_in
 from lazulite.server import isolation as isolations
 from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
@@ -39,6 +39,7 @@ from lazulite.server.home import Keys, prepare
 from lazulite.server.isolation import Isolation
 from lazulite.server.router import Router
 from lazulite.server.runtime import Runtime
+from lazulite.server.sessions import Sessions
 from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings, SettingsError
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
@@ -122,8 +123,12 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     mlflow = TrackingContext(database, artifacts, authority, sender)
     routes = [debug_plans.route(database, engine)]
     routes += _routes(context, issuer, directory, mlflow, _health(isolation, runtime, settings))
+    sessions = Sessions(keys.master, directory)
+    built = _mlflow_pages(settings)
+    routes += sign_in.routes(sessions, directory, database, pages_installed=built is not None)
+    routes += mlflow_pages.routes(built, database, directory)
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
-    application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes)
+    application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes, sessions)
     return Platform(application, engine, database, isolation, runtime, WebhookCourier(database, sender))
 
 
@@ -233,6 +238,15 @@ def _engine_settings(
         url_mirror=settings.url_mirror,
         cores_of=lambda name: found.vcpus if (found := vm_sizes.find(name)) else 4,
     )
+
+
+def _mlflow_pages(settings: Settings) -> Path | None:
+    if not settings.mlflow_pages:
+        return mlflow_pages.folder()
+    given = Path(settings.mlflow_pages).absolute()
+    if not (given / "index.html").is_file():
+        raise SettingsError(f"mlflow_pages is '{given}', where there is no index.html")
+    return given
 
 
 def _uv() -> str:

@@ -47,6 +47,8 @@ class Settings:
     node_boot_seconds: float = 0.0
     #: Largest JSON body accepted, in bytes.
     max_body_bytes: int = 16 * 1024 * 1024
+    #: Folder of MLflow's built pages; empty takes those of the installed mlflow package.
+    mlflow_pages: str = ""
     #: Whether webhooks may call this machine and private networks, and over plain HTTP.
     webhook_private_addresses: bool = False
     #: Region that resources report.

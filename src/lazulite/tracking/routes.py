@@ -13,10 +13,12 @@ from lazulite.tracking import (
     direct_artifacts,
     evaluation_datasets,
     experiments,
+    graphql,
     logged_models,
     logging,
     metrics,
     model_versions,
+    page_facts,
     registered_models,
     run_search,
     runs,
@@ -218,6 +220,15 @@ EVALUATION: tuple[_Entry, ...] = (
     ("GET", "scorers/get", EXPERIMENT_READ, scorers.get),
     ("DELETE", "scorers/delete", EXPERIMENT_WRITE, scorers.delete),
 )
+#: What MLflow's pages ask about the server.
+PAGE_FACTS = (
+    ("GET", "3.0/mlflow/ui-telemetry", page_facts.telemetry),
+    ("POST", "3.0/mlflow/ui-telemetry", page_facts.telemetry),
+    ("GET", "3.0/mlflow/assistant/config", page_facts.assistant_config),
+    ("GET", "3.0/mlflow/assistant/providers", page_facts.assistant_providers),
+    ("GET", "2.0/mlflow/gateway-proxy", page_facts.gateway_proxy),
+    ("POST", "2.0/mlflow/gateway-proxy", page_facts.gateway_proxy),
+)
 #: What the newest clients know and this version does not do: the first words below `mlflow/`.
 NOT_BUILT = (
     "gateway",
@@ -239,6 +250,7 @@ def _of_surface(context: TrackingContext, surface: Surface) -> list[Route]:
         ("GET", "version", AUTHENTICATED, version),
         ("GET", "health", AUTHENTICATED, health),
         ("GET", "get-artifact", RUN_READ, artifacts.get_artifact),
+        ("POST", "graphql", RUN_READ, graphql.answer),
         ("POST", "v1/traces", RUN_WRITE, trace_ingest.export),
         *((method, "{rest:path}", AUTHENTICATED, unknown) for method in _METHODS),
     )
@@ -257,6 +269,10 @@ def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route
         found += [_route(method, level, path, may, endpoint(context, surface, h)) for method, path, may, h in entries]
     found.append(_route("GET", service, "get-trace-artifact", RUN_READ, raw(context, surface, traces.get_artifact)))
     found.append(_route("GET", newer, "server-info", AUTHENTICATED, raw(context, surface, server_info)))
+    found += [
+        _route(method, root, path, AUTHENTICATED, raw(context, surface, handler))
+        for method, path, handler in PAGE_FACTS
+    ]
     found += [
         _route(method, level, f"{path}{tail}", RUN_READ, nothing)
         for level in (service, newer)

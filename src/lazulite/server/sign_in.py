@@ -1,0 +1,128 @@
+"""How a browser is signed in: whoever holds a token asks for a one-time code, and the browser spends it for a cookie.
+
+The code travels behind the `#` of a link, which browsers send to no server, and then in the body of one POST.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from urllib.parse import parse_qsl, quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body, principal
+from lazulite.identity.directory import Directory
+from lazulite.resources import workspaces
+from lazulite.server.pages import PRIVATE, error_page, page
+from lazulite.server.sessions import CODE_LIFETIME_S, COOKIE_PATH, Sessions, check_same_origin
+from lazulite.store import resources
+from lazulite.store.database import Database
+
+#: Opened from a link, the code stands behind the `#`. On any other page the `#` is MLflow's, and is kept.
+_SCRIPT = """
+const form = document.getElementById("sign-in"), code = form.elements.code;
+form.elements.to.value = form.dataset.stay ? location.pathname : "";
+form.addEventListener("submit", () => {
+  code.value = code.value.trim().split("#").pop();
+  if (form.dataset.stay) form.action += location.hash;
+});
+if (!form.dataset.stay && location.hash.length > 1) {
+  code.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  form.submit();
+}
+"""
+_FORM = """
+<p>In a terminal on the server's machine:</p>
+<pre><code>lazulite ui</code></pre>
+<p>It opens a link that signs this browser in. Or paste the link here:</p>
+<form id="sign-in" method="post" action="/lazulite/sign-in"{stay}>
+  <input name="code" type="password" autocomplete="off" required aria-label="Link or code" placeholder="Link or code">
+  <input name="to" type="hidden">
+  <button>Sign in</button>
+</form>
+<script>{script}</script>
+"""
+_SCRIPT_HASH = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Security-Policy": f"{PRIVATE['Content-Security-Policy']}; script-src 'sha256-{_SCRIPT_HASH}'",
+    "Cache-Control": "no-store",
+}
+_SIGN_OUT = """
+<form method="post" action="/lazulite/sign-out"><button>Sign this browser out</button></form>
+"""
+
+
+def routes(sessions: Sessions, directory: Directory, database: Database, *, pages_installed: bool) -> list[Route]:
+    sign_in = _SignIn(sessions, directory, database, pages_installed)
+    path = "/lazulite/sign-in"
+    return [
+        Route("POST", "/lazulite/sign-in-codes", AUTHENTICATED, sign_in.new_code, "SignIn.code"),
+        Route("GET", path, PUBLIC, sign_in.form, "SignIn.page", errors=error_page),
+        Route("POST", path, PUBLIC, sign_in.redeem, "SignIn.redeem", errors=refusal),
+        Route("POST", "/lazulite/sign-out", PUBLIC, sign_in.out, "SignIn.out", errors=error_page),
+    ]
+
+
+def refusal(error: ApiError) -> Response:
+    """A page for an error; where nobody is signed in, the one that says how."""
+    if error.status != 401:
+        return error_page(error)
+    body = _FORM.format(script=_SCRIPT, stay=' data-stay="yes"')
+    what = error.message if error.target == "code" else "This browser is not signed in."
+    return page("Sign in", what, body, status=401, headers=_HEADERS)
+
+
+def workspace_path(workspace: str) -> str:
+    """Where the pages of a workspace are, by its ARM id."""
+    return f"{COOKIE_PATH}/rest{quote(workspace)}/"
+
+
+class _SignIn:
+    def __init__(self, sessions: Sessions, directory: Directory, database: Database, pages_installed: bool) -> None:
+        self._sessions = sessions
+        self._directory = directory
+        self._database = database
+        self._pages_installed = pages_installed
+
+    async def new_code(self, request: Request) -> Response:
+        """`{"workspace": ARM id}` -> `{"code", "page", "expires_in"}`: a code for the caller, good for one browser."""
+        if not self._pages_installed:
+            what = "MLflow's pages are not installed beside the server"
+            raise ApiError(501, "NotImplemented", f"{what}: pip install 'lazulite[mlflow-ui]', and start it again.")
+        caller, wanted = principal(request), (await json_body(request)).get("workspace")
+        if caller.run is not None:
+            raise ApiError(403, "AuthorizationFailed", "A job's token signs no browser in.")
+        if not isinstance(wanted, str):
+            raise bad_request("workspace is missing: the ARM id of the workspace to open.", "workspace")
+        found = await self._database.read(lambda c: resources.get(c, wanted))
+        readable = self._directory.allows(caller, f"{workspaces.TYPE.type}/read", wanted)
+        if found is None or not readable or found.type != workspaces.TYPE.type.lower():
+            raise not_found(f"There is no workspace '{wanted.rsplit('/', 1)[-1]}' that you may read.", "workspace")
+        code = self._sessions.new_code(caller, workspace_path(found.id))
+        answer = {"code": code, "page": "/lazulite/sign-in", "expires_in": CODE_LIFETIME_S}
+        return JsonResponse(answer, headers={"Cache-Control": "no-store"})
+
+    async def form(self, _request: Request) -> Response:
+        body = _FORM.format(script=_SCRIPT, stay="") + _SIGN_OUT
+        return page("Sign in", "Signing this browser in to Lazulite", body, headers=_HEADERS)
+
+    async def redeem(self, request: Request) -> Response:
+        check_same_origin(request)
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        principal_id, path = self._sessions.redeem(form.get("code", "").strip().rsplit("#", 1)[-1])
+        # Back to the page that asked, which is one of ours.
+        if form.get("to", "").startswith(f"{COOKIE_PATH}/"):
+            path = form["to"]
+        answer = RedirectResponse(path, 303, {**PRIVATE, "Cache-Control": "no-store"})
+        self._sessions.begin(request, answer, principal_id)
+        return answer
+
+    async def out(self, request: Request) -> Response:
+        check_same_origin(request)
+        answer = page("Signed out", "This browser is signed out of Lazulite.", "")
+        self._sessions.end(request, answer)
+        return answer
