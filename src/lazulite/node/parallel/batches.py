@@ -58,6 +58,7 @@ def _of_rows(settings: Settings, table: Table) -> Division:
         batches = [Batch(n, pieces=[piece], key=key) for n, (piece, key) in enumerate(cuts.stored(settings, table))]
         return Division(_some(batches), table, f"a table that is read whole, because of {whole}")
     files = table.files()
+    table.first = files[0]
     if settings.partition_keys:
         groups = _grouped(settings, table, files)
         batches = [Batch(n, pieces=[Piece(file) for file in g.files], key=g.key) for n, g in enumerate(groups)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import sys
 import time
 from multiprocessing.connection import wait
 
 from . import settings as asked
-from .batches import Batch, Division, divide
+from .batches import Division, divide
 from .report import Report
 from .results import Appended
 from .settings import InputError, Settings
@@ -36,7 +37,7 @@ class Driver:
         self._settings = settings
         self._division = division
         self._batches = division.batches
-        self._waiting: list[tuple[Batch, int]] = [(batch, 0) for batch in division.batches]
+        self._waiting = collections.deque((batch, 0) for batch in division.batches)
         self._report = Report(settings, len(division.batches), division.description)
         self._appended = Appended(settings.append_to, len(division.batches))
         self._workers: list[Worker] = []
@@ -65,7 +66,7 @@ class Driver:
         """Give work to whoever has none, and take what comes first."""
         for worker in self._workers:
             if worker.state == IDLE and self._waiting:
-                worker.give(*self._waiting.pop(0))
+                worker.give(*self._waiting.popleft())
         pipes: dict[object, Worker] = {w.pipe: w for w in self._workers if w.state != IDLE}
         patience = min([_TICK_S, *(max(0.0, worker.left()) for worker in pipes.values())])
         ready = wait(list(pipes), timeout=patience)  # type: ignore[arg-type]

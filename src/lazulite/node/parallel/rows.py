@@ -23,8 +23,7 @@ def load(table: Table, pieces: list[Piece]) -> Any:
     pandas = _pandas()
     if pieces[0].stored:
         return pandas.read_pickle(pieces[0].path).reset_index(drop=True)
-    files = table.files()
-    frames = [_transformed(table, _read(table, piece, files[0]), piece.path) for piece in pieces]
+    frames = [_transformed(table, _read(table, piece, table.first), piece.path) for piece in pieces]
     return frames[0] if len(frames) == 1 else pandas.concat(frames, ignore_index=True)
 
 

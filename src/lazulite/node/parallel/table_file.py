@@ -26,6 +26,8 @@ class Table:
     paths: list[dict[str, str]]
     steps: list[tuple[str, Any]]
     """The transformations in their order: name and options."""
+    first: str = ""
+    """Its first file, once the table was cut."""
 
     @property
     def has_rows(self) -> bool:
@@ -84,7 +86,11 @@ def read(folder: str) -> Table:
         except yaml.YAMLError as error:
             raise InputError(f"The file {NAME} is not YAML: {error}") from None
     paths = document.get("paths") if isinstance(document, dict) else None
-    if not isinstance(paths, list) or not all(isinstance(entry, dict) and len(entry) == 1 for entry in paths):
+    if (
+        not paths
+        or not isinstance(paths, list)
+        or not all(isinstance(entry, dict) and len(entry) == 1 for entry in paths)
+    ):
         raise InputError(f"The file {NAME} needs 'paths', a list of 'file:', 'folder:' or 'pattern:'.")
     return Table(os.path.abspath(folder), paths, [_step(given) for given in document.get("transformations") or []])
 

@@ -48,6 +48,7 @@ def test_absolute_paths(folder: Path) -> None:
         ("paths:\n- pattern: ./*.parquet", r"names the pattern './\*.parquet'"),
         ("paths:\n- file: azureml://datastores/x/paths/y.csv", "names azureml://datastores/x/paths/y.csv"),
         ("paths: ./a.csv", "needs 'paths'"),
+        ("paths: []", "needs 'paths'"),
         ("- a", "needs 'paths'"),
         ("paths: [", "is not YAML"),
         ("paths:\n- file: a.csv\ntransformations:\n- [1]", "neither a name nor"),
