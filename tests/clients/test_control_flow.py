@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,21 @@ def test_rerun_of_a_loop(server: RunningServer, ml_client: MLClient, submitted: 
     assert again.status == "Completed", execution(server, again)
     fresh = {n for n, c in steps(ml_client, again.name).items() if "azureml.isreused" not in c.properties}
     assert fresh >= {"single[0]", "single[1]"}
+
+
+def test_server_killed_in_a_loop(server: RunningServer, ml_client: MLClient, submitted: dict[str, str]) -> None:
+    start = {"jobInputType": "literal", "value": "-2"}
+    assert resubmit(server, submitted["looping"], "killed", inputs__start=start)[0] == 201
+    deadline = time.monotonic() + 60
+    while "inner[1]" not in steps(ml_client, "killed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    server.kill()
+    server.start(same_ports=True)
+    done = ended(ml_client, "killed")
+    assert done.status == "Completed", execution(server, done)
+    listed = sorted(child.display_name for child in ml_client.jobs.list(parent_job_name="killed"))
+    assert listed == [*(f"inner[{n}]" for n in range(6)), "single[0]", "single[1]"]
 
 
 @pytest.mark.parametrize(
