@@ -77,7 +77,8 @@ class _Endpoint:
         group = type_.operations
         if type_.shape is Shape.VERSIONED:
             group = group.removesuffix("Versions") + ("Containers" if container else "Versions")
-        return Route(method, path, permission, handler, f"{group}.{operation}")
+        limit = type_.max_body if method == "PUT" else None
+        return Route(method, path, permission, handler, f"{group}.{operation}", max_body=limit)
 
     async def list_items(self, request: Request) -> Response:
         versioned = self._type.shape is Shape.VERSIONED

@@ -30,6 +30,8 @@ CHECKS: dict[str, Callable[[Write], Json]] = {
 }
 _KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")
 _NOTE = "mlflow.note.content"  # where MLflow keeps a run's description
+#: A node takes about a kilobyte: room for pipelines far beyond 30,000 of them.
+_MAX_BODY = 256 * 1024 * 1024
 #: What a client may still change once a job is submitted.
 _MUTABLE = ("displayName", "description", "tags", "properties", "isArchived")
 _PREFIX = "Microsoft.MachineLearningServices/workspaces/jobs"
@@ -303,3 +305,4 @@ TYPE = ResourceType(
     newest_first=True,
     actions=(Action("cancel", cancel, "cancel", writes=True), Action("rerun", rerun, "rerun", writes=True)),
 )
+    max_body=_MAX_BODY,

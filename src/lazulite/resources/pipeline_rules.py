@@ -44,6 +44,8 @@ class _Scope:
     target: str = "properties.jobs"
     depth: int = 0
     components: dict[str, Resource] = field(default_factory=dict)
+    pins: dict[tuple[str, str], Json] = field(default_factory=dict)  # by environment and code
+    computes: dict[str, str | None] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
     flow: Flow = field(default_factory=Flow)
 
@@ -236,16 +238,19 @@ def _pin_run(node: Node, spec: Json) -> Json:
     text = spec.get("environment")
     if not isinstance(text, str) or not text:
         raise validation(f"The component of the node '{node.name}' has no environment.", f"{node.target}.environment")
-    environment = references.environment(write.connection, write.workspace, text, target=f"{node.target}.environment")
-    code = spec.get("code")
-    found = (
-        references.code(write.connection, write.workspace, str(code), target=f"{node.target}.code") if code else None
-    )
+    pins, named = node.scope.pins, (text, str(spec.get("code") or ""))
+    if named not in pins:
+        pins[named] = _pinned(write, *named, node.target)
+    return {**pins[named], "compute": _node_compute(node)}
+
+
+def _pinned(write: Write, environment: str, code: str, target: str) -> Json:
+    found = references.environment(write.connection, write.workspace, environment, target=f"{target}.environment")
+    asset = references.code(write.connection, write.workspace, code, target=f"{target}.code") if code else None
     return {
-        "environment": job_rules.pinned(environment),
-        "code": found.id if found else None,
-        "codeHash": (found.properties.get("properties") or {}).get("hash_sha256") if found else None,
-        "compute": _node_compute(node),
+        "environment": job_rules.pinned(found),
+        "code": asset.id if asset else None,
+        "codeHash": (asset.properties.get("properties") or {}).get("hash_sha256") if asset else None,
     }
 
 
@@ -272,13 +277,18 @@ def _check_pipeline(node: Node) -> Json:
         target=f"{node.target}.jobs",
         depth=node.scope.depth + 1,
         components=node.scope.components,
+        pins=node.scope.pins,
+        computes=node.scope.computes,
     )
     return {"nodes": _check_nodes(inner)}
 
 
 def _node_compute(node: Node) -> str | None:
     reference = graph.field(node.sent, "compute_id") or node.sent.get("compute") or node.spec.get("compute")
-    return _compute(node.scope.write, reference, f"{node.target}.computeId")
+    computes, named = node.scope.computes, str(reference or "")
+    if named not in computes:
+        computes[named] = _compute(node.scope.write, reference, f"{node.target}.computeId")
+    return computes[named]
 
 
 def _compute(write: Write, reference: Any, target: str) -> str | None:
