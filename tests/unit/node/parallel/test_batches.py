@@ -139,7 +139,6 @@ def test_lines_of_json(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", [100, 700, 1 << 20])
 def test_parquet_is_cut_between_rows(folder: Path, size: int) -> None:
-    pytest.importorskip("pyarrow")
     pd.DataFrame({"x": range(1000)}).to_parquet(folder / "a.parquet", row_group_size=90)
     table(folder, "- read_parquet", "- file: a.parquet")
     found = frames(folder, mini_batch_size=size)
