@@ -199,4 +199,6 @@ def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, cont
 
 def _origins(c: Connection, workspace: str, context: Context) -> dict[str, str]:
     """What the addresses of earlier nodes' outputs are, by the runs that wrote them; `origin` where it was gathered."""
-    return {value["uri"]: str(value.get("origin", value["uri"])) for value in context.results.values() if "uri" in value}
+    return {
+        value["uri"]: str(value.get("origin", value["uri"])) for value in context.results.values() if "uri" in value
+    }

@@ -76,3 +76,13 @@ async def test_a_failed_step_is_not_asked(world: EngineWorld) -> None:
     world.fake.finish("j", exit_code=2, message="exit code 2")
     await world.settle()
     assert world.status("j").error.message == "exit code 2"  # type: ignore[union-attr]
+
+
+async def test_storage_without_folders(world: EngineWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = world.submit("j", outputs={"out": {"jobOutputType": "uri_file"}})
+    world.change(job.id, controls={"out": "boolean"})
+    await world.settle()
+    monkeypatch.setattr(world.storage, "local_path", lambda *where: None)
+    world.fake.finish("j")
+    await world.settle()
+    assert "only plain folders can be read" in world.status("j").error.message  # type: ignore[union-attr]
