@@ -208,12 +208,19 @@ class _Endpoint:
                 return [document(reading, self._type, row) for row in chosen], None
             rows = _Rows(connection, parent, type_name, archived, newest)
             render = self._container if containers else self._document
-            items, more = rows.page(page, lambda row: render(reading, row), wanted)
-            if more is None and self._type.virtual and archived is not True:
+            items, more = list[Json](), None
+            if (page.after or 0) < _VIRTUAL:
+                items, more = rows.page(page, lambda row: render(reading, row), wanted)
+            virtual = self._type.virtual
+            if more is None and virtual:
+                room = page.limit - len(items)
+                after = (page.after or 0) - _VIRTUAL
+                extra, more = _virtual_page(
+                    room, after, lambda a, n: virtual.list(reading, parent, type_name, archived, a, n)
+                )
                 shown = {item["name"] for item in items}
-                extra = self._type.virtual.list(reading, parent, type_name)
                 items += [item for item in extra if item["name"] not in shown and wanted(item)]
-            if not items and self._type.shape is not Shape.TRACKED:
+            if not items and more is None and self._type.shape is not Shape.TRACKED:
                 write.require_parent(connection, parent.split(f"/{self._collection_name}/")[0])
             return items[: page.limit] if page.bounded else items, more
 
@@ -272,6 +279,16 @@ class _Rows:
         )
 
 
+def _virtual_page(
+    room: int, after: int, following: Callable[[int | None, int], list[tuple[Json, int]]]
+) -> tuple[list[Json], int | None]:
+    """At most `room` of what follows the stored rows, and where the next page carries on."""
+    found = following(after if after > 0 else None, room + 1)
+    if len(found) <= room:
+        return [item for item, _ in found], None
+    return [item for item, _ in found[:room]], _VIRTUAL + (found[room - 1][1] if room else max(after, 0))
+
+
 def _collection_path(type_: ResourceType) -> str:
     parts = type_.collection.split("/")
     path = ""
@@ -316,6 +333,10 @@ _LITERALS = {
         "data", "models", "components", "codes", "versions",
     )
 }  # fmt: skip
+
+
+#: Page tokens from here on count what has no row of its own, and comes after what has.
+_VIRTUAL = 1 << 61
 
 
 def _archived(request: Request) -> bool | None:

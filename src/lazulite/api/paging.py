@@ -30,7 +30,7 @@ def page(request: Request) -> Page:
     top = _number(query, "$top") or _number(query, "count")
     token = query.get("$skiptoken") or query.get("$skip") or query.get("skip")
     order = query.get("$orderby") or query.get("orderby")
-    if token is not None and not token.isdigit():
+    if token is not None and not (token.isdigit() and len(token) < 20):
         raise bad_request(f"'{token}' is not a token this server gave out: follow nextLink as it is.", "$skipToken")
     newest_first = None if order is None else order.strip().lower().endswith("desc")
     return Page(min(top or PAGE, _MAXIMUM), int(token) if token else None, "$top" in query, newest_first)

@@ -187,6 +187,8 @@ class Virtual(Protocol):
         """The whole ARM document, or None."""
         ...
 
-    def list(self, reading: Reading, parent: str, collection_type: str) -> list[Json]:
-        """Documents to append to a listing."""
+    def list(
+        self, reading: Reading, parent: str, collection_type: str, archived: bool | None, after: int | None, limit: int
+    ) -> list[tuple[Json, int]]:
+        """Documents to append to a listing, each with the number that a page ending with it carries on `after`."""
         ...

@@ -58,12 +58,19 @@ class Curated:
         found = catalogue.lookup(parts.name)
         return _container(workspace, found) if found else None
 
-    def list(self, reading: Reading, parent: str, collection_type: str) -> list[Json]:
+    def list(
+        self, reading: Reading, parent: str, collection_type: str, archived: bool | None, after: int | None, limit: int
+    ) -> list[tuple[Json, int]]:
+        """None is ever archived."""
         workspace = arm_id.workspace_of(parent)
-        if collection_type.lower().endswith("/versions"):
-            found = catalogue.lookup(arm_id.parse(parent).name)
-            return [_version(workspace, found)] if found else []
-        return [_container(workspace, found) for found in catalogue.all()]
+        if archived:
+            found: list[Json] = []
+        elif collection_type.lower().endswith("/versions"):
+            one = catalogue.lookup(arm_id.parse(parent).name)
+            found = [_version(workspace, one)] if one else []
+        else:
+            found = [_container(workspace, one) for one in catalogue.all()]
+        return [(item, number) for number, item in enumerate(found, 1)][after or 0 :][:limit]
 
 
 def _container(workspace: str, found: CuratedEnvironment) -> Json:

@@ -173,9 +173,13 @@ class ClientRuns:
         run = runs.get(reading.connection, arm_id.workspace_of(id_), arm_id.parse(id_).name)
         return None if run is None or run.job else _as_job(reading, arm_id.workspace_of(id_), run)
 
-    def list(self, reading: Reading, parent: str, collection_type: str) -> list[Json]:
-        found = runs.list_clients_runs(reading.connection, parent, limit=200)
-        return [_as_job(reading, parent, run) for run in found]
+    def list(
+        self, reading: Reading, parent: str, collection_type: str, archived: bool | None, after: int | None, limit: int
+    ) -> list[tuple[Json, int]]:
+        """Those that lie below no other run, newest first."""
+        lifecycle = None if archived is None else ("deleted" if archived else "active")
+        found = runs.list_clients_runs(reading.connection, parent, cursor=after, limit=limit, lifecycle=lifecycle)
+        return [(_as_job(reading, parent, run), run.number) for run in found]
 
 
 def change(write: Write, changes: Json) -> Json:
@@ -303,6 +307,6 @@ TYPE = ResourceType(
     virtual=ClientRuns(),
     name_rule=names.JOB,
     newest_first=True,
+    max_body=_MAX_BODY,
     actions=(Action("cancel", cancel, "cancel", writes=True), Action("rerun", rerun, "rerun", writes=True)),
 )
-    max_body=_MAX_BODY,

@@ -167,11 +167,11 @@ def get_many(c: Connection, workspace_id: str, run_ids: Iterable[str]) -> dict[s
 def list_clients_runs(
     c: Connection, workspace_id: str, *, cursor: int | None = None, limit: int = 100, lifecycle: str | None = "active"
 ) -> list[Run]:
-    """Runs that MLflow clients made (no job stands for them), newest first.
+    """Runs that MLflow clients made (no job stands for them) and that have no parent, newest first.
 
     `cursor` is the `number` the page before ended with; `lifecycle` None means all.
     """
-    query = SELECT.where(runs.c.workspace == workspace_number(workspace_id), ~runs.c.job)
+    query = SELECT.where(runs.c.workspace == workspace_number(workspace_id), ~runs.c.job, runs.c.parent.is_(None))
     if cursor is not None:
         query = query.where(runs.c.number < cursor)
     if lifecycle is not None:

@@ -158,10 +158,22 @@ def test_a_run_is_a_job(ml_client: MLClient, mlflow: Any) -> None:
     assert (seen.tags, seen.description) == ({"a": "b"}, "noted")
     below = list(ml_client.jobs.list(parent_job_name=parent.info.run_id))
     assert [one.name for one in below] == [child.info.run_id]
-    assert {parent.info.run_id, child.info.run_id} <= {one.name for one in ml_client.jobs.list()}
-    ml_client.jobs.archive(child.info.run_id)
-    assert mlflow.get_run(child.info.run_id).info.lifecycle_stage == "deleted"
-    assert child.info.run_id not in {one.name for one in ml_client.jobs.list()}
+    listed = {one.name for one in ml_client.jobs.list()}
+    assert parent.info.run_id in listed
+    assert child.info.run_id not in listed  # as the steps of a pipeline: below its parent
+    ml_client.jobs.archive(parent.info.run_id)
+    assert mlflow.get_run(parent.info.run_id).info.lifecycle_stage == "deleted"
+    assert seen_by_both(ml_client, mlflow, parent.info.run_id) == (False, False)
+
+
+def test_runs_of_clients_are_listed_to_the_last(ml_client: MLClient, mlflow: Any, job: Job) -> None:
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment("long")
+    made = [client.create_run(experiment).info.run_id for _ in range(230)]
+    listed = [one.name for one in ml_client.jobs.list()]
+    assert len(listed) == len(set(listed))
+    assert [name for name in listed if name in set(made)] == made[::-1]
+    assert job.name in listed
 
 
 def test_the_steps_of_a_pipeline_are_runs_below_it(ml_client: MLClient, mlflow: Any, job: Job) -> None:
