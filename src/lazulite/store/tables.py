@@ -84,6 +84,7 @@ events = sa.Table(
 )
 
 from lazulite.store import evaluation_tables as evaluation_tables  # noqa: E402
+from lazulite.store import review_tables as review_tables  # noqa: E402
 from lazulite.store import run_tables as run_tables  # noqa: E402  so that `metadata` knows them, whoever asks first
 from lazulite.store import trace_tables as trace_tables  # noqa: E402
 from lazulite.store import webhook_tables as webhook_tables  # noqa: E402

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.store import reviews
 from lazulite.store import trace_numbers as numbers_store
 from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, workspace_number
@@ -105,6 +106,7 @@ def update(c: Connection, trace: int, **values: Any) -> None:
 def delete(c: Connection, numbers: Sequence[int]) -> None:
     """Remove traces and all that is of them."""
     for chunk in _chunks(numbers):
+        reviews.delete_items_of_traces(c, chunk)
         for table in (trace_tags, trace_metadata, spans, assessments, trace_runs, trace_numbers):
             c.execute(table.delete().where(table.c.trace.in_(chunk)))
         c.execute(traces.delete().where(traces.c.number.in_(chunk)))

@@ -14,12 +14,15 @@ from lazulite.tracking import (
     evaluation_datasets,
     experiments,
     graphql,
+    issues,
+    label_schemas,
     logged_models,
     logging,
     metrics,
     model_versions,
     page_facts,
     registered_models,
+    review_queues,
     run_search,
     runs,
     scorers,
@@ -219,6 +222,28 @@ EVALUATION: tuple[_Entry, ...] = (
     ("GET", "scorers/versions", EXPERIMENT_READ, scorers.versions),
     ("GET", "scorers/get", EXPERIMENT_READ, scorers.get),
     ("DELETE", "scorers/delete", EXPERIMENT_WRITE, scorers.delete),
+    ("GET", "scorers/online-configs", EXPERIMENT_READ, scorers.online_configs),
+    ("POST", "issues", EXPERIMENT_WRITE, issues.create),
+    ("POST", "issues/search", EXPERIMENT_READ, issues.search),
+    ("GET", "issues/{issue_id}", EXPERIMENT_READ, issues.get),
+    ("PATCH", "issues/{issue_id}", EXPERIMENT_WRITE, issues.update),
+    ("POST", "label-schemas/create", EXPERIMENT_WRITE, label_schemas.create),
+    ("GET", "label-schemas/get", EXPERIMENT_READ, label_schemas.get),
+    ("GET", "label-schemas/get-by-name", EXPERIMENT_READ, label_schemas.get_by_name),
+    ("GET", "label-schemas/list", EXPERIMENT_READ, label_schemas.page),
+    ("PATCH", "label-schemas/update", EXPERIMENT_WRITE, label_schemas.update),
+    ("DELETE", "label-schemas/delete", EXPERIMENT_WRITE, label_schemas.delete),
+    ("POST", "review-queues/create", EXPERIMENT_WRITE, review_queues.create),
+    ("POST", "review-queues/get-or-create-user", EXPERIMENT_WRITE, review_queues.of_user),
+    ("GET", "review-queues/get", EXPERIMENT_READ, review_queues.get),
+    ("GET", "review-queues/get-by-name", EXPERIMENT_READ, review_queues.get_by_name),
+    ("GET", "review-queues/list", EXPERIMENT_READ, review_queues.page),
+    ("POST", "review-queues/update", EXPERIMENT_WRITE, review_queues.update),
+    ("POST", "review-queues/delete", EXPERIMENT_WRITE, review_queues.delete),
+    ("POST", "review-queues/items/add", EXPERIMENT_WRITE, review_queues.add_items),
+    ("POST", "review-queues/items/remove", EXPERIMENT_WRITE, review_queues.remove_items),
+    ("GET", "review-queues/items/list", EXPERIMENT_READ, review_queues.items),
+    ("POST", "review-queues/items/set-status", EXPERIMENT_WRITE, review_queues.set_status),
 )
 #: What MLflow's pages ask about the server.
 PAGE_FACTS = (
@@ -231,9 +256,7 @@ PAGE_FACTS = (
 )
 #: What the newest clients know and this version does not do: the first words below `mlflow/`.
 NOT_BUILT = (
-    "gateway",
-    "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
-    "scorers/online-config", "scorers/online-configs",
+    "gateway", "get-online-trace-details", "prompt-optimization", "scorers/online-config",
     "unified-traces", "workspaces",
 )  # fmt: skip
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -74,6 +74,11 @@ async def get(call: Call) -> Json:
     return await call.read(read)
 
 
+async def online_configs(_call: Call) -> Json:
+    """On which traces a server runs which scorers: this one runs none."""
+    return {"configs": []}
+
+
 async def delete(call: Call) -> Json:
     call.check_not_a_job("delete scorers")
     version = call.fields.maybe_integer("version")

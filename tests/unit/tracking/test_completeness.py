@@ -19,8 +19,7 @@ from .conftest import WS, MemoryArtifacts
 
 #: Of these the newest client's server does everything and ours nothing.
 FIRST_WORDS_NOT_BUILT = {
-    "gateway", "get-online-trace-details", "issues", "label-schemas", "prompt-optimization", "review-queues",
-    "scorers/online-config", "scorers/online-configs", "unified-traces", "workspaces",
+    "gateway", "get-online-trace-details", "prompt-optimization", "scorers/online-config", "unified-traces", "workspaces",
 }  # fmt: skip
 
 

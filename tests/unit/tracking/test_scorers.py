@@ -76,3 +76,9 @@ async def test_an_experiment_must_be_there(api: Api) -> None:
     gone = (await api.post("experiments/create", name="gone"))["experiment_id"]
     await api.post("experiments/delete", experiment_id=gone)
     assert (await refused(api, "POST", "scorers/register", experiment_id=gone, **sent))[0] == 400
+
+
+async def test_the_server_runs_none(api: Api) -> None:
+    assert await v3(api, "GET", "scorers/online-configs", scorer_ids="x") == {"configs": []}
+    sent = {"experiment_id": "0", "name": "polite", "sample_rate": 1}
+    assert await refused(api, "PUT", "scorers/online-config", **sent) == (501, "NOT_IMPLEMENTED")
