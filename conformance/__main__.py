@@ -1,4 +1,7 @@
-"""`python -m conformance --labs DIR --examples DIR`: run the manifest's cases and print what came of them."""
+"""`python -m conformance --labs DIR --examples DIR`: run the manifest's cases and print what came of them.
+
+`--mlflow DIR` runs MLflow's own tests of its client.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import warnings
 from pathlib import Path
 
 import lazulite
-from conformance import jobs, notebooks, platform, sandbox, scripts
+from conformance import jobs, mlflow_tests, notebooks, platform, sandbox, scripts
 from conformance.manifest import Case, ManifestError, load
 from conformance.report import Result, exit_code, table
 from lazulite.cli.home import required_server
@@ -26,13 +29,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     parser.add_argument("--labs", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-azure-ml")
     parser.add_argument("--examples", type=Path, metavar="DIR", help="a checkout of Azure/azureml-examples")
+    parser.add_argument("--mlflow", type=Path, metavar="DIR", help="a checkout of a release of mlflow/mlflow")
     parser.add_argument("--manifest", type=Path, default=Path(__file__).with_name("manifest.toml"), metavar="FILE")
     parser.add_argument("--only", default="", metavar="REGEX", help="run the cases whose name matches")
     parser.add_argument("--home", type=Path, default=Path(".conformance"), metavar="DIR", help="the platform's folder")
     given = parser.parse_args(arguments)
     checkouts = {name: path.absolute() for name in ("labs", "examples") if (path := getattr(given, name))}
-    if not checkouts:
-        parser.error("name a checkout: --labs DIR, --examples DIR or both")
+    if not checkouts and not given.mlflow:
+        parser.error("name a checkout: --labs DIR, --examples DIR, --mlflow DIR or several")
+    failed = _cases(parser, given, checkouts) if checkouts else 0
+    return failed | (_mlflow(given.mlflow.absolute(), given.home.absolute(), given.only) if given.mlflow else 0)
+
+
+def _cases(parser: argparse.ArgumentParser, given: argparse.Namespace, checkouts: dict[str, Path]) -> int:
     try:
         cases = load(given.manifest)
     except ManifestError as error:
@@ -44,6 +53,22 @@ def main(arguments: list[str] | None = None) -> int:
     if len(runnable) < len(chosen):
         print(f"({len(chosen) - len(runnable)} cases left out, whose checkout was not named)")
     return exit_code(results)
+
+
+def _mlflow(checkout: Path, home: Path, only: str) -> int:
+    activation = lazulite.activate(home)
+    scratch = Path(tempfile.mkdtemp(prefix="lazulite-mlflow-"))
+    try:
+        text, code = mlflow_tests.run(checkout, activation, scratch, only)
+    except mlflow_tests.CannotRun as error:
+        text, code = str(error), 1
+    finally:
+        if activation.started:
+            stop(required_server(home))
+    print(f"\n{text}\n\nWhat pytest said is in {scratch}/pytest.log." if code else f"\n{text}")
+    if not code:
+        shutil.rmtree(scratch)
+    return code
 
 
 def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[Result]:

@@ -74,10 +74,9 @@ class _Identity:
     async def cloud_metadata(self, request: Request) -> Response:
         """The document that ARM_CLOUD_METADATA_URL points to; azure-cli asks for one object, older ones for a list."""
         base = self._context.services.base_url
-        port = urlsplit(base).port
         netloc = urlsplit(base).netloc
-        # azureml-mlflow takes `localhost:8443` for a scheme; the address form is a plain authority.
-        login = f"https://127.0.0.1:{port}" if netloc.startswith("localhost") else base
+        # azureml-mlflow hands `host:port` to azure-identity, which takes the host for a scheme unless it has an `@`.
+        login = f"https://login@{netloc}"
         document: Json = {
             "name": CLOUD,
             "portal": f"{base}/",

@@ -47,8 +47,7 @@ async def create(call: Call) -> Json:
         logged = _logged_model(c, call, model_id) if model_id else None
         run = run_store.get(c, call.workspace, run_id) if run_id else None
         registry.touch(c, call, model)
-        numbers = [int(v.name) for v in model.versions if v.name.isdecimal()]
-        version = str(max(numbers, default=0) + 1)
+        version = str(registry.next_version(model))
         properties = {
             "modelUri": _model_uri(c, call, source, model_id),
             "modelType": "mlflow_model",
@@ -96,7 +95,7 @@ async def delete(call: Call) -> Json:
         kept = {alias: at for alias, at in model.aliases.items() if at != found.name}
         if model.aliases != kept:
             registry.write_aliases(c, call, model, kept)
-        registry.touch(c, call, registry.get(c, call, name))
+        registry.keep_number(c, call, registry.get(c, call, name))
         resources.delete(c, found.id)
 
     await call.write(write)

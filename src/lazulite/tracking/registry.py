@@ -26,6 +26,7 @@ from lazulite.tracking.errors import does_not_exist, invalid
 CONTAINER = "microsoft.machinelearningservices/workspaces/models"
 VERSION = "microsoft.machinelearningservices/workspaces/models/versions"
 STAGES = ("None", "Staging", "Production", "Archived")
+_LAST = "lastVersion"
 #: Where a version keeps what only MLflow has a word for, among its properties.
 SOURCE, RUN_LINK, MODEL_ID = "mlflow.source", "mlflow.runLink", "mlflow.modelId"
 
@@ -110,6 +111,18 @@ def write_container(c: Connection, call: Call, model: RegisteredModel, **propert
 def touch(c: Connection, call: Call, model: RegisteredModel) -> None:
     """Say that the model changed: one of its versions came, moved to another stage or went."""
     write_container(c, call, model)
+
+
+def next_version(model: RegisteredModel) -> int:
+    """The number of the next version: one that none has had, not even one that was deleted."""
+    numbers = [int(version.name) for version in model.versions if version.name.isdecimal()]
+    return max([*numbers, int(model.container.status.get(_LAST, 0)) if model.container else 0]) + 1
+
+
+def keep_number(c: Connection, call: Call, model: RegisteredModel) -> None:
+    """Have `next_version` go on after the versions there are now, when some of them are deleted."""
+    container = write_container(c, call, model)
+    resources.update(c, container.with_(status={**container.status, _LAST: next_version(model) - 1}))
 
 
 def write_aliases(c: Connection, call: Call, model: RegisteredModel, aliases: dict[str, str]) -> None:
