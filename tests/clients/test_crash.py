@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,10 @@ from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
 _ENVIRONMENT = f"{WORKSPACE_ID}/environments/bare/versions/1"
+_COMPONENT = f"{WORKSPACE_ID}/components/mark/versions/1"
+#: Steps of the pipeline that is killed at random; a quarter as many trials. 200 for the long form of the test.
+_STEPS = int(os.environ.get("LAZULITE_TEST_KILL_STEPS", "20"))
+_ENDED = ("Completed", "Failed", "Canceled")
 
 
 @pytest.fixture
@@ -88,6 +95,32 @@ def test_a_run_that_ends_while_the_server_is_down_is_seen(mortal: RunningServer)
     assert job["status"] == "Failed"
 
 
+@pytest.mark.timeout(1800)
+def test_killed_at_random_during_a_pipeline_and_a_sweep(tmp_path: Path) -> None:
+    """Every step and every trial leaves one mark: none is lost, and none runs twice."""
+    chance = random.Random(_STEPS)
+    server = RunningServer(tmp_path / "home", settings={"isolation": "process"})
+    server.home.mkdir()
+    server.start()
+    try:
+        _submit_marked(server, chance, tmp_path / "marks")
+        kills, most = 0, max(4, _STEPS // 5)
+        while kills < most and not _all_ended(server):
+            time.sleep(chance.uniform(0.0, 1.5))
+            server.kill()
+            server.start(same_ports=True)
+            kills += 1
+        assert kills >= 3
+        _until(lambda: _all_ended(server), 1200)
+        states = {name: _state(server, name) for name in ("killed", "swept")}
+    finally:
+        server.stop()
+    marks = Counter((tmp_path / "marks").read_text().split())
+    expected = [f"n{number}" for number in range(_STEPS)] + [f"trial{number}" for number in range(_STEPS // 4)]
+    assert marks == Counter(expected)
+    assert states == {"killed": "Completed", "swept": "Completed"}
+
+
 def test_killed_during_an_upload(mortal: RunningServer) -> None:
     mortal.activate()
     from azure.storage.blob import BlobServiceClient
@@ -122,6 +155,45 @@ def test_killed_during_an_upload(mortal: RunningServer) -> None:
         assert container.download_blob(name).readall() == content
     whole = {len(f"{blob.name.replace('/', '-')[1:]}-".encode() * 300) == blob.size for blob in container.list_blobs()}
     assert whole == {True}
+
+
+def _submit_marked(server: RunningServer, chance: random.Random, marks: Path) -> None:
+    spec = {
+        "type": "command",
+        "command": f"echo ${{{{inputs.text}}}} >> {marks}",
+        "environment": f"azureml:{_ENVIRONMENT}",
+        "is_deterministic": False,
+        "inputs": {"text": {"type": "string"}, "data": {"type": "uri_folder", "optional": True}},
+        "outputs": {"made": {"type": "uri_folder"}},
+    }
+    nodes = {}
+    for number in range(_STEPS):
+        inputs: dict[str, Any] = {"text": {"job_input_type": "literal", "value": f"n{number}"}}
+        if number > 2:
+            other = f"${{{{parent.jobs.n{chance.randrange(max(0, number - 8), number)}.outputs.made}}}}"
+            inputs["data"] = {"job_input_type": "literal", "value": other}
+        nodes[f"n{number}"] = {"type": "command", "componentId": _COMPONENT, "inputs": inputs, "outputs": {}}
+    sweep = {
+        "jobType": "Sweep",
+        "trial": {"command": f"echo trial${{{{search_space.x}}}} >> {marks}", "environmentId": _ENVIRONMENT},
+        "searchSpace": {"x": ["choice", [list(range(_STEPS // 4))]]},
+        "samplingAlgorithm": {"samplingAlgorithmType": "Grid"},
+        "objective": {"goal": "maximize", "primaryMetric": "m"},
+        "limits": {"maxTotalTrials": _STEPS // 4, "maxConcurrentTrials": 2},
+    }
+    pipeline = {"jobType": "Pipeline", "jobs": nodes, "inputs": {}, "outputs": {}, "settings": {}}
+    for path, properties in (
+        (_ENVIRONMENT, {"image": "library/python:3.11"}),
+        (_COMPONENT, {"componentSpec": spec}),
+        (f"{WORKSPACE_ID}/jobs/killed", pipeline),
+        (f"{WORKSPACE_ID}/jobs/swept", sweep),
+    ):
+        status, answer = send(server, Bad("", "PUT", path, {"properties": properties}))
+        assert status in (200, 201), answer
+
+
+def _all_ended(server: RunningServer) -> bool:
+    return all(_state(server, name) in _ENDED for name in ("killed", "swept"))
 
 
 def _job(command: str, **properties: Any) -> dict[str, Any]:
