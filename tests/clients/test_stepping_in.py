@@ -172,6 +172,20 @@ def test_rerun(server: RunningServer, ml_client: MLClient, failed: Job) -> None:
     assert found["use"].status == "Failed"
 
 
+def test_rerun_from_a_step_of_a_nested_pipeline(server: RunningServer, ml_client: MLClient, nested: Job) -> None:
+    for start, reused in (("inner/ranks", {"before"}), ("inner/before", set())):
+        done = lazulite(server, "job", "rerun", nested.name, "--from", start)
+        assert done.returncode == 0, done.stderr
+        again = ended(ml_client, done.stdout.strip())
+        inner = next(iter(ml_client.jobs.list(parent_job_name=again.name)))
+        steps = {child.display_name: child for child in ml_client.jobs.list(parent_job_name=inner.name)}
+        assert set(steps) == {"before", "ranks"}
+        assert {name for name, step in steps.items() if "azureml.isreused" in step.properties} == reused
+    unknown = lazulite(server, "job", "rerun", nested.name, "--from", "inner/nothing").stderr
+    assert f"'{nested.name}/inner' has no node 'nothing'; it has before, ranks" in unknown
+    assert "it has inner" in lazulite(server, "job", "rerun", nested.name, "--from", "ranks").stderr
+
+
 class Shell:
     """`job debug` on a terminal."""
 

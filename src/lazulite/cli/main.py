@@ -231,8 +231,10 @@ def _add_job(commands: Any) -> None:
         job.rerun,
         "run a job again",
         description="Run a job again and print the new one's name. Of a pipeline, the steps that completed are taken\n"
-        "over; with --from, those before that node are.",
-        examples="  lazulite job rerun brave_fig_12\n  lazulite job rerun brave_fig_12 --from train",
+        "over, so that it begins with those that failed; with --from, those that do not depend on that node are.",
+        examples="  lazulite job rerun brave_fig_12                       from the steps that failed\n"
+        "  lazulite job rerun brave_fig_12 --from train          from a step that completed\n"
+        "  lazulite job rerun brave_fig_12 --from prepare/clean  from a step of a nested pipeline",
     )
     again.add_argument("name", metavar="NAME")
     again.add_argument("--from", dest="node", metavar="NODE", help="the node of the pipeline to begin with")

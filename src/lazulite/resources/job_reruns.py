@@ -7,16 +7,19 @@ from collections.abc import Mapping
 
 from sqlalchemy.engine import Connection
 
-from lazulite.core.errors import conflict, nearest, validation
+from lazulite.core.errors import conflict, validation
 from lazulite.model import job_status
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
+_SHOWN = 30
 _OF_STATUS = ("status", "services", "isArchived")
 
 
 def document(connection: Connection, job: Resource, start: str | None) -> Json:
     """The document of the new job; `start` is the node to begin with, None begins with the steps that did not complete.
+
+    A node of a nested pipeline is named by its path: `prepare/clean`.
 
     Raises ApiError 409 for a job that is not over, 400 for a node that the pipeline does not have.
     """
@@ -30,7 +33,8 @@ def document(connection: Connection, job: Resource, start: str | None) -> Json:
     properties["properties"] = {**own, "lazulite.rerunof": job.name}
     body: Json = {"properties": properties}
     if kind == "Pipeline":
-        body["rerun"] = {"children": children(connection, job), "fresh": _from(job, start)}
+        _check(job.name, _nodes(job), start)
+        body["rerun"] = again(connection, job, start)
     return body
 
 
@@ -44,16 +48,48 @@ def children(connection: Connection, pipeline: Resource) -> dict[str, str]:
     return {str(row.spec["node"]): row.name for row in sorted(rows, key=lambda row: int(row.spec.get("attempt", 1)))}
 
 
-def _from(job: Resource, start: str | None) -> list[str]:
-    """The node to begin with and all that depends on it."""
+def again(connection: Connection, job: Resource, start: str | None) -> Json:
+    """What a pipeline's new job is to know of the earlier one.
+
+    `fresh` are the nodes that run whatever there is, `within` the nested pipeline of which only a part runs again.
+    """
+    found: Json = {"children": children(connection, job), "fresh": []}
+    if start is not None:
+        node, _, inner = start.partition("/")
+        found["fresh"] = _from(_nodes(job), node)
+        if inner:
+            found["within"] = {"node": node, "from": inner}
+    return found
+
+
+def _nodes(job: Resource) -> Mapping[str, Json]:
+    found: Mapping[str, Json] = (job.spec.get("resolved") or {}).get("nodes") or {}
+    return found
+
+
+def _check(where: str, nodes: Mapping[str, Json], start: str | None) -> None:
+    """Raises ApiError 400 that lists the nodes there are."""
     if start is None:
-        return []
-    nodes: Mapping[str, Json] = (job.spec.get("resolved") or {}).get("nodes") or {}
-    if start not in nodes:
-        raise validation(f"The pipeline '{job.name}' has no node '{start}'.{nearest(start, nodes)}", "from")
-    fresh, grown = {start}, True
-    while grown:
-        more = {name for name, node in nodes.items() if name not in fresh and fresh & set(node["needs"])}
-        grown = bool(more)
-        fresh |= more
+        return
+    node, _, inner = start.partition("/")
+    if node not in nodes:
+        names = sorted(nodes)
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        text = f"The pipeline '{where}' has no node '{node}'; it has {', '.join(names[:_SHOWN])}{more}."
+        raise validation(text, "from")
+    if inner:
+        _check(f"{where}/{node}", nodes[node].get("nodes") or {}, inner)
+
+
+def _from(nodes: Mapping[str, Json], start: str) -> list[str]:
+    """The node to begin with and all that depends on it."""
+    users: dict[str, list[str]] = {}
+    for name, node in nodes.items():
+        for other in node["needs"]:
+            users.setdefault(other, []).append(name)
+    fresh, waiting = {start}, [start]
+    while waiting:
+        more = [name for name in users.get(waiting.pop(), ()) if name not in fresh]
+        fresh.update(more)
+        waiting += more
     return sorted(fresh)

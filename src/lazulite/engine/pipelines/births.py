@@ -173,11 +173,12 @@ def _more(c: Connection, pipeline: Resource, context: Context, step: str) -> Jso
     if wanted and context.pinned["type"] != "pipeline":
         found["controls"] = wanted
     again = pipeline.spec.get("rerun") or {}
-    earlier = (again.get("children") or {}).get(step)
-    if earlier and context.pinned["type"] == "pipeline" and context.node not in again["fresh"]:
+    earlier, within = (again.get("children") or {}).get(step), again.get("within") or {}
+    inner = within["from"] if within.get("node") == context.node else None
+    if earlier and context.pinned["type"] == "pipeline" and (inner or context.node not in again["fresh"]):
         row = resources.get(c, f"{arm_id.workspace_of(pipeline.id)}/jobs/{earlier}")
         if row is not None:
-            found["rerun"] = {"children": job_reruns.children(c, row), "fresh": []}
+            found["rerun"] = job_reruns.again(c, row, inner)
     return found
 
 
