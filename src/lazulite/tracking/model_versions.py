@@ -21,7 +21,7 @@ from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import does_not_exist, invalid
 from lazulite.tracking.fields import MAX_MODEL_TAG_VALUE, check_length, check_name
 from lazulite.tracking.grammar import Grammar, Order
-from lazulite.tracking.matching import is_asked_for, matches, ordered
+from lazulite.tracking.matching import PROMPT_TAG, is_asked_for, matches, ordered
 from lazulite.tracking.registered_models import stage, tags_of
 
 MOST = 200_000
@@ -31,6 +31,7 @@ VERSIONS = Grammar(
     orderable=frozenset({"name", "version_number", "creation_timestamp", "last_updated_timestamp", "timestamp"}),
 )
 _NEWEST_FIRST = Order("attribute", "last_updated_timestamp", ascending=False)
+_PROMPT_SOURCES = ("dummy-source", "prompt-template")
 _VERSIONS_TAG = "mlflow.modelVersions"
 _RUN_ARTIFACT = re.compile(r"^(?:.*/experiments/[^/]+/runs/|[^/]+/)(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?$")
 
@@ -49,7 +50,9 @@ async def create(call: Call) -> Json:
         registry.touch(c, call, model)
         version = str(registry.next_version(model))
         properties = {
-            "modelUri": _model_uri(c, call, source, model_id),
+            "modelUri": _prompt_uri(call, source, model.name, version)
+            if tags.get(PROMPT_TAG, "").lower() == "true"
+            else _model_uri(c, call, source, model_id),
             "modelType": "mlflow_model",
             "jobName": run.run_id if run else run_id,
             "tags": tags,
@@ -188,6 +191,13 @@ def _named(call: Call) -> tuple[str, str]:
 
 def _answer(call: Call, model: registry.RegisteredModel, version: resources.Resource) -> Json:
     return {"model_version": registry.version_document(call, model, version)}
+
+
+def _prompt_uri(call: Call, source: str, name: str, version: str) -> str:
+    """A prompt is its tags: it has no files, and clients say so. Raises ApiError."""
+    if source not in _PROMPT_SOURCES:
+        raise invalid(f"Invalid prompt source: '{source}'. Prompt sources must use an MLflow placeholder.")
+    return _in_artifacts(call, f"MLflowPrompts/{name}/{version}")
 
 
 def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> str:

@@ -127,3 +127,14 @@ async def test_names_that_cannot_be_assets_are_refused(api: Any, name: str) -> N
 async def test_a_models_name_is_taken_once(api: Any) -> None:
     await api.post("registered-models/create", name="m")
     assert (await api.refused("POST", "registered-models/create", name="M"))[:2] == (400, "RESOURCE_ALREADY_EXISTS")
+
+
+async def test_a_prompt_has_no_files(api: Any) -> None:
+    tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}, {"key": "mlflow.prompt.text", "value": "Hi {{name}}"}]
+    await api.post("registered-models/create", name="greeting", tags=tags[:1])
+    made = await api.post("model-versions/create", name="greeting", source="dummy-source", tags=tags)
+    assert (made["model_version"]["version"], made["model_version"]["source"]) == ("1", "dummy-source")
+    sent = {"name": "greeting", "source": "s3://bucket/x", "tags": tags}
+    assert (await api.refused("POST", "model-versions/create", **sent))[:2] == (400, "INVALID_PARAMETER_VALUE")
+    await api.post("registered-models/create", name="model")
+    assert (await api.refused("POST", "model-versions/create", name="model", source="dummy-source"))[0] == 400
