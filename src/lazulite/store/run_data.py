@@ -120,7 +120,8 @@ def at_steps(c: Connection, run: int, key: str, steps: Sequence[int], last: int)
 
     Each is one seek in the clustered index, so that a chart of a million points costs as many seeks as it has pixels.
     """
-    query = sa.text(_AT_STEPS.format(numbers=list_parameter(c, "steps")))
+    points = "metric_points p" if c.dialect.name == "sqlite" else _POINTS_POSTGRES
+    query = sa.text(_AT_STEPS.format(numbers=list_parameter(c, "steps"), points=points))
     found = c.execute(query, {"run": run, "key": key, "last": last, "steps": list_value(c, steps)})
     return [_point(row) for row in found]
 
@@ -214,6 +215,10 @@ def _texts(c: Connection, table: sa.Table, runs: Sequence[int]) -> dict[int, dic
     return found
 
 
+#: `offset 0` has PostgreSQL look each step up, where without statistics it would read every point and merge.
+_POINTS_POSTGRES = """lateral (
+  select * from metric_points where run = :run and key = :key and step = wanted.step offset 0
+) p"""
 # A cross join, so that SQLite goes from the steps to their points and not the other way.
 _AT_STEPS = """
 select p.* from (
@@ -221,7 +226,7 @@ select p.* from (
     select min(step) from metric_points where run = :run and key = :key and step >= number
   ) as step from {numbers}
 ) wanted
-cross join metric_points p
+cross join {points}
 where p.run = :run and p.key = :key and p.step = wanted.step and wanted.step <= :last
 order by p.step, p.timestamp, p.value, p.is_nan"""
 _INSERT_PARAM = upsert(run_params)
