@@ -7,6 +7,7 @@ import sys
 import time
 from multiprocessing.connection import wait
 
+from . import inline
 from . import settings as asked
 from .batches import Division, divide
 from .report import Report
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         return 1
-    return Driver(settings, division).run()
+    return inline.run(settings, division) if inline.is_wanted() else Driver(settings, division).run()
 
 
 class Driver:
@@ -39,7 +40,7 @@ class Driver:
         self._batches = division.batches
         self._waiting = collections.deque((batch, 0) for batch in division.batches)
         self._report = Report(settings, len(division.batches), division.description)
-        self._appended = Appended(settings.append_to, len(division.batches))
+        self._appended = Appended(settings.append_to)
         self._workers: list[Worker] = []
         self._moved = time.monotonic()
 

@@ -48,12 +48,12 @@ class Script:
         getattr(self._module, "shutdown", _nothing)()
 
 
-def offer(log: str, level: str) -> None:
-    """Make `from azureml_user.parallel_run import EntryScript` work, whose logger writes to `log`."""
+def offer(log: str | None, level: str) -> None:
+    """Make `from azureml_user.parallel_run import EntryScript` work, whose logger writes to `log`, else to stderr."""
     logger = logging.getLogger("EntryScript")
     logger.setLevel(getattr(logging, level, logging.INFO))
     logger.propagate = False
-    handler = logging.FileHandler(log, encoding="utf-8", delay=True)
+    handler = logging.FileHandler(log, encoding="utf-8", delay=True) if log else logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s|%(levelname)s|%(process)d|%(message)s"))
     logger.handlers[:] = [handler]
 

@@ -27,10 +27,9 @@ def lines(result: Any) -> list[str]:
 class Appended:
     """Takes the lines of mini-batches as they come and writes them in order. Without a target it drops them."""
 
-    def __init__(self, target: str | None, total: int) -> None:
+    def __init__(self, target: str | None) -> None:
         self._waiting: dict[int, list[str]] = {}
         self._next = 0
-        self._total = total
         self._file = None
         if target:
             path = os.path.join(target, _NAME) if os.path.isdir(target) else target

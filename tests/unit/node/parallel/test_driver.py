@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,21 @@ class Job:
         self.program = folder / "lazulite_parallel"
         shutil.copytree(Path(parallel.__file__).parent, self.program, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def run(self, *arguments: str, script: str = SCRIPT, **settings: Any) -> subprocess.CompletedProcess[str]:
+    def run(
+        self,
+        *arguments: str,
+        script: str = SCRIPT,
+        stdin: int = subprocess.DEVNULL,
+        program: Sequence[str] = ("../lazulite_parallel",),
+        **settings: Any,
+    ) -> subprocess.CompletedProcess[str]:
         (self.code / "score.py").write_text(script)
         given = {"entry_script": "score.py", "data": str(self.data), "append_to": str(self.out), "max_retries": 0}
         (self.program / "settings.json").write_text(json.dumps({**given, "timeout": 20, **settings}))
-        command = [sys.executable, "../lazulite_parallel", *arguments]
-        return subprocess.run(command, cwd=self.code, capture_output=True, text=True, timeout=60, check=False)
+        command = [sys.executable, *program, *arguments]
+        return subprocess.run(
+            command, cwd=self.code, stdin=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def files(self, *names: str) -> Job:
         for name in names:
@@ -228,3 +239,28 @@ def test_a_package_that_is_not_there_is_named(job: Job) -> None:
     done = job.run(is_table=True)
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'yaml' (package pyyaml" in done.stderr
+
+
+def test_at_a_terminal_everything_is_done_in_one_process(job: Job) -> None:
+    script = "import os\ndef run(files): return [(os.getpid(), os.path.basename(name)) for name in files]"
+    terminal, other = os.openpty()
+    try:
+        done = job.files("a", "b").run(script=script, mini_batch_size=1, workers_per_instance=2, stdin=other)
+    finally:
+        os.close(terminal)
+        os.close(other)
+    assert done.returncode == 0, done.stderr
+    assert "2 mini-batches, one after the other here" in done.stdout
+    pids, names = zip(*[row.strip("()").split(", ") for row in job.appended()], strict=True)
+    assert names == ("'a'", "'b'")
+    assert len(set(pids)) == 1
+
+
+def test_a_debugger_sees_the_error_where_it_is_raised(job: Job) -> None:
+    traced = (
+        "import runpy, sys; sys.settrace(lambda *_: None); runpy.run_path('../lazulite_parallel', None, '__main__')"
+    )
+    done = job.files("bad").run(program=["-c", traced])
+    assert done.returncode == 1
+    assert "mini-batch 0 failed" not in done.stderr
+    assert done.stderr.rstrip().endswith("ValueError: bad")

@@ -67,7 +67,7 @@ def test_what_is_no_list_of_results(result: object) -> None:
 
 def test_appended_lines_wait_for_those_before_them(tmp_path: Path) -> None:
     target = tmp_path / "rows.txt"
-    appended = results.Appended(str(target), 4)
+    appended = results.Appended(str(target))
     appended.add(2, ["c"])
     appended.add(0, ["a", "b"])
     appended.add(1, [])
