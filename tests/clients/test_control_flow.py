@@ -132,6 +132,12 @@ def test_rerun_of_a_loop(server: RunningServer, ml_client: MLClient, submitted: 
     assert again.status == "Completed", execution(server, again)
     fresh = {n for n, c in steps(ml_client, again.name).items() if "azureml.isreused" not in c.properties}
     assert fresh >= {"single[0]", "single[1]"}
+    status, answer = send(server, Bad("", "POST", path, {"from": "inner[1]"}))
+    assert status == 201, answer
+    again = ended(ml_client, answer["name"])
+    assert again.status == "Completed", execution(server, again)
+    fresh = {n for n, c in steps(ml_client, again.name).items() if "azureml.isreused" not in c.properties}
+    assert fresh == {"inner[1]", "single[0]", "single[1]"}
 
 
 def test_server_killed_in_a_loop(server: RunningServer, ml_client: MLClient, submitted: dict[str, str]) -> None:

@@ -9,6 +9,8 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core.errors import conflict, validation
 from lazulite.model import job_status
+from lazulite.model import pipeline_flow as flow
+from lazulite.model.pipeline_flow import Loop
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
@@ -19,7 +21,7 @@ _OF_STATUS = ("status", "services", "isArchived")
 def document(connection: Connection, job: Resource, start: str | None) -> Json:
     """The document of the new job; `start` is the node to begin with, None begins with the steps that did not complete.
 
-    A node of a nested pipeline is named by its path: `prepare/clean`.
+    A node of a nested pipeline is named by its path: `prepare/clean`; a step of a loop by its number: `body[2]`.
 
     Raises ApiError 409 for a job that is not over, 400 for a node that the pipeline does not have.
     """
@@ -51,15 +53,30 @@ def children(connection: Connection, pipeline: Resource) -> dict[str, str]:
 def again(connection: Connection, job: Resource, start: str | None) -> Json:
     """What a pipeline's new job is to know of the earlier one.
 
-    `fresh` are the nodes that run whatever there is, `within` the nested pipeline of which only a part runs again.
+    `fresh` are the nodes and steps that run whatever there is, `within` the nested pipeline of which only a part runs again.
     """
     found: Json = {"children": children(connection, job), "fresh": []}
     if start is not None:
         node, _, inner = start.partition("/")
-        found["fresh"] = _from(_nodes(job), node)
+        found["fresh"] = _fresh(job, node, found["children"])
         if inner:
             found["within"] = {"node": node, "from": inner}
     return found
+
+
+def is_fresh(rerun: Json, step: str) -> bool:
+    """Whether a step is to run whatever there is, by itself or with its node."""
+    return step in rerun.get("fresh", ()) or flow.node_of(step)[0] in rerun.get("fresh", ())
+
+
+def _fresh(job: Resource, start: str, steps: Mapping[str, str]) -> list[str]:
+    """What runs again from a node or a step of a loop; with `do_while`, the later steps follow from the earlier."""
+    node, iteration = flow.node_of(start)
+    if iteration is None:
+        return _from(_nodes(job), node)
+    loop = flow.read(job.properties["jobs"]).bodies.get(node)
+    of_loop = {step for step in steps if flow.node_of(step)[0] == node and (flow.node_of(step)[1] or 0) > iteration}
+    return sorted({*_from(_nodes(job), node), start, *(of_loop if isinstance(loop, Loop) else ())} - {node})
 
 
 def _nodes(job: Resource) -> Mapping[str, Json]:
@@ -71,7 +88,8 @@ def _check(where: str, nodes: Mapping[str, Json], start: str | None) -> None:
     """Raises ApiError 400 that lists the nodes there are."""
     if start is None:
         return
-    node, _, inner = start.partition("/")
+    step, _, inner = start.partition("/")
+    node = flow.node_of(step)[0]
     if node not in nodes:
         names = sorted(nodes)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -174,8 +174,8 @@ def _more(c: Connection, pipeline: Resource, context: Context, step: str) -> Jso
         found["controls"] = wanted
     again = pipeline.spec.get("rerun") or {}
     earlier, within = (again.get("children") or {}).get(step), again.get("within") or {}
-    inner = within["from"] if within.get("node") == context.node else None
-    if earlier and context.pinned["type"] == "pipeline" and (inner or context.node not in again["fresh"]):
+    inner = within["from"] if within.get("node") == step else None
+    if earlier and context.pinned["type"] == "pipeline" and (inner or not job_reruns.is_fresh(again, step)):
         row = resources.get(c, f"{arm_id.workspace_of(pipeline.id)}/jobs/{earlier}")
         if row is not None:
             found["rerun"] = job_reruns.again(c, row, inner)
@@ -186,14 +186,14 @@ def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, cont
     workspace = arm_id.workspace_of(pipeline.id)
     again = pipeline.spec.get("rerun") or {}
     earlier = (again.get("children") or {}).get(birth.node)
-    if earlier and context.node not in again["fresh"]:
+    if earlier and not job_reruns.is_fresh(again, birth.node):
         row = resources.get(c, f"{workspace}/jobs/{earlier}")
         if row is not None and row.state == JobState.COMPLETED and reuse.is_whole(c, workspace, storage, row):
             return replace(birth, original=row)
     if not reuse.is_allowed(context) or birth.attempt > 1:
         return birth
     key = reuse.key(c, workspace, storage, context, birth.child, _origins(c, workspace, context))
-    if key is None or context.node in again.get("fresh", ()):
+    if key is None or job_reruns.is_fresh(again, birth.node):
         return replace(birth, key=key)
     return replace(birth, key=key, original=reuse.find(c, workspace, storage, key))
 
