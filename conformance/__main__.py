@@ -13,15 +13,18 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import lazulite
-from conformance import jobs, mlflow_tests, notebooks, platform, sandbox, scripts
+from conformance import clients, jobs, mlflow_tests, notebooks, platform, sandbox, scripts
 from conformance.manifest import Case, ManifestError, load
 from conformance.report import Result, exit_code, table
 from lazulite.cli.home import required_server
 from lazulite.cli.process import stop
 
+T = TypeVar("T", Case, clients.Client)
 _WHERE = "The platform's log is {}/server.log; what the case read and wrote is in {}."
 
 
@@ -30,14 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--labs", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-azure-ml")
     parser.add_argument("--examples", type=Path, metavar="DIR", help="a checkout of Azure/azureml-examples")
     parser.add_argument("--mlflow", type=Path, metavar="DIR", help="a checkout of a release of mlflow/mlflow")
+    parser.add_argument(
+        "--clients", action="store_true", help="run MLflow's and azureml-mlflow's clients of clients.toml"
+    )
     parser.add_argument("--manifest", type=Path, default=Path(__file__).with_name("manifest.toml"), metavar="FILE")
     parser.add_argument("--only", default="", metavar="REGEX", help="run the cases whose name matches")
     parser.add_argument("--home", type=Path, default=Path(".conformance"), metavar="DIR", help="the platform's folder")
     given = parser.parse_args(arguments)
     checkouts = {name: path.absolute() for name in ("labs", "examples") if (path := getattr(given, name))}
-    if not checkouts and not given.mlflow:
-        parser.error("name a checkout: --labs DIR, --examples DIR, --mlflow DIR or several")
+    if not checkouts and not given.mlflow and not given.clients:
+        parser.error("name a checkout (--labs DIR, --examples DIR, --mlflow DIR), or give --clients")
     failed = _cases(parser, given, checkouts) if checkouts else 0
+    failed |= _clients(given.home.absolute(), given.only) if given.clients else 0
     return failed | (_mlflow(given.mlflow.absolute(), given.home.absolute(), given.only) if given.mlflow else 0)
 
 
@@ -52,6 +59,13 @@ def _cases(parser: argparse.ArgumentParser, given: argparse.Namespace, checkouts
     print("\n" + table(results))
     if len(runnable) < len(chosen):
         print(f"({len(chosen) - len(runnable)} cases left out, whose checkout was not named)")
+    return exit_code(results)
+
+
+def _clients(home: Path, only: str) -> int:
+    chosen = [client for client in clients.load() if re.search(only, client.name)]
+    results = _results(home, chosen, lambda activation, client, scratch: clients.run(client, activation, scratch))
+    print("\n" + table(results))
     return exit_code(results)
 
 
@@ -72,6 +86,12 @@ def _mlflow(checkout: Path, home: Path, only: str) -> int:
 
 
 def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[Result]:
+    return _results(
+        home, cases, lambda activation, case, scratch: _run(case, checkouts[case.root], activation, scratch)
+    )
+
+
+def _results(home: Path, cases: list[T], run: Callable[[lazulite.Activation, T, Path], Result]) -> list[Result]:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     activation = lazulite.activate(home)
@@ -80,7 +100,7 @@ def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[
     try:
         for case in cases:
             print(f"{case.name} ...", end=" ", flush=True)
-            result = _run(case, checkouts[case.root], activation, scratch / re.sub(r"\W+", "-", case.name))
+            result = run(activation, case, scratch / re.sub(r"\W+", "-", case.name))
             print(f"{'passed' if result.passed else 'FAILED'} ({result.seconds:.1f} s)", flush=True)
             results.append(result)
     finally:

@@ -68,7 +68,8 @@ async def get_history_bulk_interval(call: Call) -> Json:
     fields = call.fields
     run_ids, key = fields.texts("run_ids"), fields.text("metric_key")
     start, end = fields.maybe_integer("start_step"), fields.maybe_integer("end_step")
-    wanted = fields.maybe_integer("max_results") or 320
+    asked = fields.maybe_integer("max_results")
+    wanted = 320 if asked is None else asked
     if not run_ids:
         raise missing("run_ids")
     if len(run_ids) > MOST_RUNS:

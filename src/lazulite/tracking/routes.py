@@ -201,6 +201,12 @@ NEW_TRACES: tuple[_Entry, ...] = (
     ("POST", "traces", RUN_WRITE, traces.start),
     ("GET", "traces/{trace_id}", RUN_READ, traces.get_info),
 )
+#: Files in and out, for MLflow's pages.
+FILES: tuple[_Entry, ...] = (
+    ("GET", "get-trace-artifact", RUN_READ, traces.get_artifact),
+    ("GET", "logged-models/{model_id}/artifacts/files", RUN_READ, artifacts.get_artifact_of_model),
+    ("POST", "upload-artifact", RUN_WRITE, artifacts.upload_to_run),
+)
 #: Below `api/3.0/mlflow/` alone.
 EVALUATION: tuple[_Entry, ...] = (
     ("POST", "traces/metrics", RUN_READ, trace_metrics.query),
@@ -259,6 +265,8 @@ NOT_BUILT = (
     "gateway", "get-online-trace-details", "prompt-optimization", "scorers/online-config",
     "unified-traces", "workspaces",
 )  # fmt: skip
+#: The same, of what only MLflow's pages call.
+PAGES_NOT_BUILT = ("runs/create-promptlab-run",)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -273,6 +281,7 @@ def _of_surface(context: TrackingContext, surface: Surface) -> list[Route]:
         ("GET", "version", AUTHENTICATED, version),
         ("GET", "health", AUTHENTICATED, health),
         ("GET", "get-artifact", RUN_READ, artifacts.get_artifact),
+        ("GET", "model-versions/get-artifact", MODEL_READ, artifacts.get_artifact_of_version),
         ("POST", "graphql", RUN_READ, graphql.answer),
         ("POST", "v1/traces", RUN_WRITE, trace_ingest.export),
         *((method, "{rest:path}", AUTHENTICATED, unknown) for method in _METHODS),
@@ -290,7 +299,16 @@ def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route
     for level, more in ((service, OLD_TRACES), (newer, (*NEW_TRACES, *EVALUATION))):
         entries = (*TRACES, *more)
         found += [_route(method, level, path, may, endpoint(context, surface, h)) for method, path, may, h in entries]
-    found.append(_route("GET", service, "get-trace-artifact", RUN_READ, raw(context, surface, traces.get_artifact)))
+    # Clients before 2.0 call the registry a preview.
+    preview, registry = f"{root}/2.0/preview/mlflow", ("registered-models/", "model-versions/")
+    found += [
+        _route(method, preview, path, may, endpoint(context, surface, h))
+        for method, path, may, h in TABLE
+        if path.startswith(registry)
+    ]
+    found += [
+        _route(method, service, path, may, raw(context, surface, handler)) for method, path, may, handler in FILES
+    ]
     found.append(_route("GET", newer, "server-info", AUTHENTICATED, raw(context, surface, server_info)))
     found += [
         _route(method, root, path, AUTHENTICATED, raw(context, surface, handler))
@@ -299,7 +317,7 @@ def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route
     found += [
         _route(method, level, f"{path}{tail}", RUN_READ, nothing)
         for level in (service, newer)
-        for path in NOT_BUILT
+        for path in (*NOT_BUILT, *PAGES_NOT_BUILT)
         for method in _METHODS
         for tail in ("", "/{rest:path}")
     ]
