@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import jobs, storage, sweeps, tracking
+from benchmarks import jobs, pipelines, storage, sweeps, tracking
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
@@ -18,6 +18,7 @@ def main() -> None:
         "Platform": jobs.main([]),
         "Storage": storage.main([]),
         "Tracking": tracking.main([]),
+        "Pipelines": pipelines.main([]),
         "Sweeps": sweeps.main([]),
     }
     RESULTS.write_text(document(sections))
