@@ -61,6 +61,8 @@ def client_variables(address: Address, environ: Mapping[str, str]) -> Changes:
         # Without these the SDK's log stream slows down to one look a minute.
         "AZUREML_RUN_POLLING_INTERVAL_MIN": "1",
         "AZUREML_RUN_POLLING_INTERVAL_MAX": "3",
+        # The SDK's cache tells workspaces apart by their names: it would name components of an earlier home.
+        "AZURE_ML_DISABLE_ON_DISK_CACHE": "true",
     }
     return Changes(variables | _proxy_exceptions(environ))
 

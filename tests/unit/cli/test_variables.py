@@ -13,6 +13,7 @@ def test_clients_are_pointed_to_the_server() -> None:
     assert variables["REQUESTS_CA_BUNDLE"] == variables["SSL_CERT_FILE"] == ADDRESS.bundle
     assert variables["MLFLOW_TRACKING_URI"] == f"https://localhost:8443/mlflow/rest{workspace_id()}"
     assert variables["MLFLOW_TRACKING_TOKEN"] == "token"
+    assert variables["AZURE_ML_DISABLE_ON_DISK_CACHE"] == "true"
 
 
 def test_leftovers_of_real_azure_are_taken_away() -> None:
