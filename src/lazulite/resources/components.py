@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lazulite.core.errors import conflict, nearest, validation
 from lazulite.model import wire
-from lazulite.resources import assets
+from lazulite.resources import assets, typed_inputs
 from lazulite.resources.declaration import ResourceType, Shape, Write
 from lazulite.store.resources import Json
 
@@ -27,7 +27,22 @@ def prepare(write: Write) -> None:
     properties["componentSpec"] = {**_without_nulls(spec), "name": spec.get("name") or name, "version": write.name}
     if write.existing is not None:
         _check_unchanged(write, name)
+    else:
+        _check_inputs(properties["componentSpec"])
     assets.prepare(write, (), "Component")
+
+
+def _check_inputs(spec: Json) -> None:
+    """A default must be a value that the input takes. Raises ApiError 400 naming the input."""
+    inputs = spec.get("inputs") or {}
+    if not isinstance(inputs, dict):
+        raise validation("componentSpec.inputs must be an object of named inputs.", "properties.componentSpec.inputs")
+    for name, declared in inputs.items():
+        target = f"properties.componentSpec.inputs.{name}"
+        if not isinstance(declared, dict):
+            raise validation(f"The input '{name}' must be an object.", target)
+        if declared.get("default") is not None:
+            typed_inputs.check(name, declared["default"], declared, where="the component", target=target)
 
 
 def _check_unchanged(write: Write, name: str) -> None:
