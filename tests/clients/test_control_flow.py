@@ -13,6 +13,7 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Environment
 from tests.clients.test_bad_input import Bad, send
 from tests.clients.test_pipelines import ended, log, steps
+from tests.clients.test_stepping_in import lazulite
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
@@ -138,6 +139,12 @@ def test_rerun_of_a_loop(server: RunningServer, ml_client: MLClient, submitted: 
     assert again.status == "Completed", execution(server, again)
     fresh = {n for n, c in steps(ml_client, again.name).items() if "azureml.isreused" not in c.properties}
     assert fresh == {"inner[1]", "single[0]", "single[1]"}
+
+
+def test_stepping_into_an_iteration(server: RunningServer, submitted: dict[str, str]) -> None:
+    node = ("job", "debug", submitted["looping"], "--node", "inner[1]/once")
+    done = lazulite(server, *node, "--", "echo stepped into $AZUREML_RUN_ID")
+    assert (done.returncode, "stepped into" in done.stdout) == (0, True), done.stderr
 
 
 def test_server_killed_in_a_loop(server: RunningServer, ml_client: MLClient, submitted: dict[str, str]) -> None:
