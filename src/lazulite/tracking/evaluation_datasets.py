@@ -72,11 +72,11 @@ async def delete(call: Call) -> Json:
 
 async def search(call: Call) -> Json:
     fields = call.fields
-    comparisons = DATASETS.parse(fields.maybe_text("filter_string"))
+    comparisons = [_checked(one) for one in DATASETS.parse(fields.maybe_text("filter_string"))]
     orders = DATASETS.parse_order(fields.texts("order_by")) or [Order("attribute", "created_time", False)]
     experiments = fields.texts("experiment_ids")
     limit, offset = page_limits(
-        fields.maybe_integer("max_results") or None, fields.maybe_text("page_token"), default=DEFAULT, most=MOST
+        fields.maybe_integer("max_results"), fields.maybe_text("page_token"), default=DEFAULT, most=MOST
     )
 
     def read(c: Connection) -> Json:
@@ -198,6 +198,15 @@ def _get(c: Connection, call: Call, dataset_id: str | None = None) -> Evaluation
 
 def _id(call: Call) -> str:
     return str(call.request.path_params["dataset_id"])
+
+
+def _checked(one: Comparison) -> Comparison:
+    """Raises ApiError for what the grammar knows and datasets do not."""
+    if one.operator == "IN" and one.key != "name":
+        raise invalid("Only ['name'] attributes support comparison with a list of quoted string values.")
+    if isinstance(one.value, float):
+        raise invalid(f"Invalid value for numeric attribute '{one.key}': '{one.value}'")
+    return one
 
 
 def _condition(c: Connection, one: Comparison) -> sa.ColumnElement[bool]:

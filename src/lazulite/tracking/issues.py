@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core.clock import now_ms
+from lazulite.store import experiments as experiment_store
 from lazulite.store import reviews as store
 from lazulite.store.review_tables import issues
 from lazulite.store.reviews import Found
 from lazulite.store.trace_tables import assessments, traces
-from lazulite.tracking.call import Call
+from lazulite.tracking.call import Call, check_experiment_id
 from lazulite.tracking.conditions import compare, next_token, page_limits
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import does_not_exist, invalid, no_such_experiment
@@ -94,10 +95,14 @@ async def search(call: Call) -> Json:
         fields.maybe_integer("max_results"), fields.maybe_text("page_token"), default=DEFAULT, most=MOST
     )
 
+    if experiment_id:
+        check_experiment_id(experiment_id)
+
     def read(c: Connection) -> Json:
         query = store.in_workspace(call.workspace, issues)
         if experiment_id:
-            query = query.where(issues.c.experiment == call.experiment(c, experiment_id).number)
+            experiment = experiment_store.get(c, call.workspace, experiment_id)
+            query = query.where(issues.c.experiment == (experiment.number if experiment else -1))
         query = query.where(*(compare(c, issues.c[one.key], one.operator, one.value) for one in comparisons))
         rank = sa.case({name: n for n, name in enumerate(SEVERITIES)}, value=issues.c.severity, else_=-1)
         orders = [rank.desc(), *([_impact().desc()] if counted else []), issues.c.number.desc()]

@@ -84,7 +84,7 @@ class _Question:
 async def query(call: Call) -> Json:
     fields = call.fields
     ids = fields.texts("experiment_ids")
-    if not ids:
+    if "experiment_ids" not in fields:
         raise missing("experiment_ids")
     for one in ids:
         check_experiment_id(one)

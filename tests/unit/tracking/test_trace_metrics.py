@@ -164,7 +164,7 @@ async def test_assessments(traced: Api) -> None:
         {"filters": ["trace.status.x = 'red'"]},
         {"filters": ["span.name = 'x'"]},
         {"filters": ["trace.status = 'OK' AND trace.status = 'OK'"]},
-        {"experiment_ids": []},
+        {"experiment_ids": None},
         {"experiment_ids": ["x"]},
     ],
 )
