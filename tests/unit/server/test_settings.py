@@ -21,12 +21,20 @@ def test_loopback_unless_asked(tmp_path: Path) -> None:
     assert load({"home": tmp_path}, {}).host == "127.0.0.1"
 
 
+@pytest.mark.parametrize(("text", "found"), [("true", True), ("False", False)])
+def test_yes_and_no_from_the_environment(tmp_path: Path, text: str, found: bool) -> None:
+    settings = load({"home": tmp_path}, {"LAZULITE_WEBHOOK_PRIVATE_ADDRESSES": text})
+    assert settings.webhook_private_addresses is found
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("prot = 1", "no setting 'prot'"),
         ("port = 'x'", "must be a int"),
         ("port = 70000", "between 0 and 65535"),
+        ("webhook_private_addresses = 'perhaps'", "must be a bool"),
+        ("webhook_private_addresses = 1", "must be a bool"),
         ("isolation = 'jail'", "auto, bubblewrap, process"),
         ("port = = 1", "is not TOML"),
     ],
