@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 
@@ -15,15 +16,23 @@ from sqlalchemy.engine import Connection
 class Upsert:
     """`insert ... on conflict`, run for many rows at once by the driver itself: the hot path of logging.
 
-    The text is the same on SQLite and PostgreSQL but for how a parameter is written.
+    On PostgreSQL all rows are one statement, whose parameters are columns.
     """
 
     columns: tuple[str, ...]
-    text: str
+    key: tuple[int, ...]
+    replaces: bool
+    sqlite: str
+    postgres: str
 
     def run(self, c: Connection, rows: list[tuple[Any, ...]]) -> None:
-        """Rows in the order of `columns`."""
-        c.exec_driver_sql(self.text.format(", ".join(_mark(c) for _ in self.columns)), rows)
+        """Rows in the order of `columns`. Of several with the same key the last replaces those before it."""
+        if c.dialect.name == "sqlite":
+            c.exec_driver_sql(self.sqlite, rows)
+        elif rows:
+            if self.replaces:  # one statement may not replace a row twice
+                rows = list({tuple(row[n] for n in self.key): row for row in rows}.values())
+            c.exec_driver_sql(self.postgres, tuple(list(column) for column in zip(*rows, strict=True)))
 
 
 def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> Upsert:
@@ -32,12 +41,20 @@ def upsert(table: sa.Table, replace: Sequence[str] = (), where: str = "") -> Ups
     `where` may compare `excluded` (the new row) with the table's (the one there).
     """
     names = tuple(column.name for column in table.columns)
-    key = ", ".join(column.name for column in table.primary_key)
+    key = [column.name for column in table.primary_key]
     then = "update set " + ", ".join(f"{name} = excluded.{name}" for name in replace) if replace else "nothing"
     if where:
         then += f" where {where}"
-    into = f"insert into {table.name} ({', '.join(names)}) values"
-    return Upsert(names, f"{into} ({{}}) on conflict ({key}) do {then}")
+    into = f"insert into {table.name} ({', '.join(names)})"
+    conflict = f"on conflict ({', '.join(key)}) do {then}"
+    arrays = ", ".join(f"cast(%s as {_postgres_type(column)}[])" for column in table.columns)
+    return Upsert(
+        names,
+        tuple(names.index(name) for name in key),
+        bool(replace),
+        f"{into} values ({', '.join('?' for _ in names)}) {conflict}",
+        f"{into} select * from unnest({arrays}) {conflict}",  # noqa: S608
+    )
 
 
 def rows_of(c: Connection, columns: str, table: str, owner: str, numbers: Sequence[int]) -> Iterable[tuple[Any, ...]]:
@@ -64,6 +81,10 @@ def list_parameter(c: Connection, name: str | None = None) -> str:
 
 def list_value(c: Connection, numbers: Sequence[int]) -> str | list[int]:
     return json.dumps(list(numbers)) if c.dialect.name == "sqlite" else list(numbers)
+
+
+def _postgres_type(column: sa.Column[Any]) -> str:
+    return column.type.compile(postgresql.dialect()).split(" COLLATE")[0]  # type: ignore[no-untyped-call]
 
 
 def _mark(c: Connection) -> str:
