@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.engine import Connection
 
-from lazulite.core.errors import conflict, validation
+from lazulite.core.errors import conflict, nearest, validation
 from lazulite.model import job_status
 from lazulite.model import pipeline_flow as flow
 from lazulite.model.pipeline_flow import Loop
@@ -94,6 +94,8 @@ def _check(where: str, nodes: Mapping[str, Json], start: str | None) -> None:
         names = sorted(nodes)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         text = f"The pipeline '{where}' has no node '{node}'; it has {', '.join(names[:_SHOWN])}{more}."
+        hint = nearest(node, nodes)
+        text += hint if "Did you mean" in hint else ""  # otherwise it lists them, too
         raise validation(text, "from")
     if inner:
         _check(f"{where}/{node}", nodes[node].get("nodes") or {}, inner)

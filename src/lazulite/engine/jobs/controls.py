@@ -61,7 +61,9 @@ def read(c: Connection, storage: StorageLocator, job: Resource, name: str, uri: 
     path = storage.local_path(where.account, where.container, where.path) if where.account and where.container else None
     step = job.spec.get("node") or job.name
     if path is None:
-        text = f"The control output '{name}' of the step '{step}' lies at '{where.uri}'; only plain folders can be read."
+        text = (
+            f"The control output '{name}' of the step '{step}' lies at '{where.uri}'; only plain folders can be read."
+        )
         raise ApiError(501, "NotImplemented", text)
     if not path.is_file():
         text = f"The step '{step}' gave no value for its control output '{name}': write it to ${{{{outputs.{name}}}}}."
