@@ -102,6 +102,8 @@ def _results(home: Path, cases: list[T], run: Callable[[lazulite.Activation, T, 
             print(f"{case.name} ...", end=" ", flush=True)
             result = run(activation, case, scratch / re.sub(r"\W+", "-", case.name))
             print(f"{'passed' if result.passed else 'FAILED'} ({result.seconds:.1f} s)", flush=True)
+            if not result.passed:
+                print("    " + result.reason.strip().splitlines()[0], flush=True)
             results.append(result)
     finally:
         if activation.started:

@@ -51,7 +51,8 @@ def log(model, folder):
         file.write("text")
     mlflow.log_artifacts(folder, "files")
     mlflow.log_text("text", "notes/a.txt")
-    mlflow.sklearn.log_model(model, "model", registered_model_name=NAME)
+    # Without the list MLflow loads the model in another process to see what it imports, for a minute.
+    mlflow.sklearn.log_model(model, "model", registered_model_name=NAME, pip_requirements=["scikit-learn"])
 
 
 def expect(found, wanted):

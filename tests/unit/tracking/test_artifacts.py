@@ -101,3 +101,34 @@ async def test_addresses_of_single_files(api: Any) -> None:
     )
     assert other[:2] == (403, "PERMISSION_DENIED")
     assert (await api.refused("POST", "artifacts/presigned-upload-url", run_id=run_id, path="../x"))[0] == 400
+
+
+async def test_the_pages_send_and_fetch_small_files(api: Any) -> None:
+    run_id = await api.a_run()
+    sent = await api.call("POST", "upload-artifact", params={"run_uuid": run_id, "path": "a/b.txt"}, content=b"hello")
+    assert sent.status_code == 200
+    fetched = await api.call("GET", "get-artifact", api="", params={"run_uuid": run_id, "path": "a/b.txt"})
+    assert fetched.content == b"hello"
+    await api.post("registered-models/create", name="m")
+    source = f"mlflow-artifacts:/0/{run_id}/artifacts/a"
+    await api.post("model-versions/create", name="m", source=source, run_id=run_id)
+    query = {"name": "m", "version": "1", "path": "b.txt"}
+    fetched = await api.call("GET", "model-versions/get-artifact", api="", params=query)
+    assert fetched.content == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({}, "Request must specify run_uuid."),
+        ({"run_uuid": "$run"}, "Request must specify path."),
+        ({"run_uuid": "$run", "path": "../x"}, "Invalid path"),
+        ({"run_uuid": "$run", "path": "x"}, "Request must specify data."),
+    ],
+)
+async def test_uploads_that_say_too_little_are_refused(api: Any, query: dict[str, str], said: str) -> None:
+    run_id = await api.a_run()
+    response = await api.call(
+        "POST", "upload-artifact", params={k: run_id if v == "$run" else v for k, v in query.items()}
+    )
+    assert (response.status_code, response.json()["message"]) == (400, said)

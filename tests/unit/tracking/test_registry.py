@@ -119,6 +119,53 @@ async def test_a_source_that_is_a_path_of_the_machine_is_refused(api: Any, sourc
     assert "Invalid model version source" in said
 
 
+async def test_a_version_number_is_had_once(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    for _ in range(2):
+        await a_version(api)
+    await api.call("DELETE", "model-versions/delete", json={"name": "m", "version": "2"})
+    assert (await a_version(api))["version"] == "3"
+
+
+async def test_prompts_are_shown_to_those_who_ask(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    await api.post("registered-models/create", name="p", tags=[{"key": "mlflow.prompt.is_prompt", "value": "true"}])
+    for asked, wanted in (("", ["m"]), ("!= 'true'", ["m"]), ("= 'true'", ["p"])):
+        text = f"tag.`mlflow.prompt.is_prompt` {asked}" if asked else ""
+        found = await api.get("registered-models/search", filter=text)
+        assert [one["name"] for one in found["registered_models"]] == wanted
+
+
+async def test_versions_that_changed_last_come_first(api: Any) -> None:
+    for name in ("a", "b"):
+        await api.post("registered-models/create", name=name)
+        await a_version(api, name)
+    found = await api.get("model-versions/search")
+    assert [version["name"] for version in found["model_versions"]] == ["b", "a"]
+    found = await api.get("model-versions/search", order_by=["name"])
+    assert [version["name"] for version in found["model_versions"]] == ["a", "b"]
+
+
+async def test_a_logged_model_names_its_versions(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    logged = (await api.post("logged-models", experiment_id="0"))["model"]["info"]
+    more = {"name": "m", "source": logged["artifact_uri"], "model_id": logged["model_id"]}
+    await api.post("model-versions/create", **more)
+    found = (await api.get(f"logged-models/{logged['model_id']}"))["model"]["info"]
+    assert {tag["key"]: tag["value"] for tag in found["tags"]}[
+        "mlflow.modelVersions"
+    ] == '[{"name": "m", "version": 1}]'
+
+
+async def test_clients_before_2_call_the_registry_a_preview(api: Any) -> None:
+    response = await api.http.post(
+        f"/mlflow/rest{api.workspace}/api/2.0/preview/mlflow/registered-models/create",
+        json={"name": "m"},
+        headers={"Authorization": f"Bearer {api.token}"},
+    )
+    assert response.json()["registered_model"]["name"] == "m"
+
+
 @pytest.mark.parametrize("name", ["a/b", "a:b", " ", "x" * 256])
 async def test_names_that_cannot_be_assets_are_refused(api: Any, name: str) -> None:
     assert (await api.refused("POST", "registered-models/create", name=name))[:2] == (400, "INVALID_PARAMETER_VALUE")
