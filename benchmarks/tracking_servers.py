@@ -87,7 +87,6 @@ def fasttrackml_server(program: Path) -> Iterator[Target]:
 def postgres() -> Iterator[str]:
     """The URL of an empty database of a PostgreSQL that writes to the disk as a server's does. Raises RuntimeError."""
     import pytest
-
     from tests import postgres_fixture
 
     try:
