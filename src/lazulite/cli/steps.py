@@ -47,7 +47,7 @@ def hint(server: Server, arguments: argparse.Namespace, run: str) -> str:
 
 def children(server: Server, arguments: argparse.Namespace, run: str) -> dict[str, dict[str, Any]]:
     """The documents of a run's children: by the node of each, of a sweep's trials by their numbers."""
-    path = f"/history/v1.0{workspace(arguments)}/runs/{quote(run, safe='')}/children"
+    path = f"/history/v1.0{workspace(arguments)}/runs/{quote(run, safe='')}/children?$top=1000"
     found: dict[str, dict[str, Any]] = {}
     after = ""
     while True:
@@ -56,7 +56,7 @@ def children(server: Server, arguments: argparse.Namespace, run: str) -> dict[st
             found[_name(run, child)] = child
         if not page["continuationToken"]:
             return found
-        after = f"?$continuationtoken={page['continuationToken']}"
+        after = f"&$continuationtoken={page['continuationToken']}"
 
 
 def _name(parent: str, child: dict[str, Any]) -> str:

@@ -29,8 +29,8 @@ _WRITE = f"{PROVIDER}/workspaces/experiments/runs/write"
 #: Folders of a run whose files are logs.
 _LOGS = ("user_logs", "system_logs", "azureml-logs", "logs")
 _REMEMBERED = 10_000
-#: Children of a run in one answer, and the most that a client may ask for.
-_PAGE, _MOST = 100, 1000
+#: Children of a run that are read at a time.
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +84,17 @@ class _History:
     async def children(self, request: Request) -> Response:
         workspace, name = workspace_id(request), request.path_params["run"]
 
-        limit, after, bounded = _page(request)
+        limit, after = _page(request)
 
-        def load(connection: Connection) -> tuple[list[Json], int | None]:
+        def load(connection: Connection) -> tuple[list[Json], str | None]:
             self._load(connection, workspace, name)
-            below = runs.children(connection, workspace, name, after=after, limit=limit + 1)
+            below = runs.children(connection, workspace, name, after=after, limit=limit and limit + 1)
+            token = str(below[limit - 1].number) if limit is not None and len(below) > limit else None
             found = _load_many(connection, workspace, below[:limit])
-            more = len(below) > limit and not bounded
-            return [run_documents.run(one, self._context.services.location) for one in found], (
-                below[limit - 1].number if more else None
-            )
+            return [run_documents.run(one, self._context.services.location) for one in found], token
 
-        value, last = await self._context.database.read(load)
-        token = None if last is None else str(last)
-        address = f"{self._context.services.base_url}{quote(request.url.path)}?$continuationtoken={token}"
+        value, token = await self._context.database.read(load)
+        address = f"{self._context.services.base_url}{quote(request.url.path)}?$top={limit}&$continuationtoken={token}"
         return JsonResponse({"value": value, "continuationToken": token, "nextLink": address if token else None})
 
     async def services(self, request: Request) -> Response:
@@ -189,21 +186,27 @@ class _History:
 
 
 def _load_many(connection: Connection, workspace: str, below: list[runs.Run]) -> list[run_documents.Found]:
-    names = [run.run_id for run in below]
-    found = {row.name: row for row in resources.get_many(connection, [f"{workspace}/jobs/{name}" for name in names])}
-    tags = runs.tags(connection, workspace, names)
-    return [run_documents.Found(workspace, run, found.get(run.run_id), tags.get(run.run_id, {})) for run in below]
+    found: list[run_documents.Found] = []
+    for start in range(0, len(below), _CHUNK):
+        some = below[start : start + _CHUNK]
+        names = [run.run_id for run in some]
+        rows = resources.get_many(connection, [f"{workspace}/jobs/{name}" for name in names])
+        own, tags = {row.name: row for row in rows}, runs.tags(connection, workspace, names)
+        found += [run_documents.Found(workspace, r, own.get(r.run_id), tags.get(r.run_id, {})) for r in some]
+    return found
 
 
-def _page(request: Request) -> tuple[int, int | None, bool]:
-    """How many to answer, after which run's number, and whether the client named how many. Raises ApiError 400."""
+def _page(request: Request) -> tuple[int | None, int | None]:
+    """How many to answer, and after which run's number. Raises ApiError 400.
+
+    All of them where the client names no number: the SDK reads one answer and does not follow its nextLink.
+    """
     query = {name.lower(): value for name, value in request.query_params.items()}
     for name in ("$top", "$continuationtoken"):
         if name in query and not query[name].isdigit():
             raise bad_request(f"{name} is '{query[name]}' and must be a whole number.", name)
-    top = int(query.get("$top", 0))
-    token = query.get("$continuationtoken")
-    return min(top or _PAGE, _MOST), int(token) if token else None, 0 < top <= _MOST
+    top, token = int(query.get("$top", 0)), query.get("$continuationtoken")
+    return top or None, int(token) if token else None
 
 
 def _change_client_run(connection: Connection, workspace: str, name: str, changes: Json) -> None:
