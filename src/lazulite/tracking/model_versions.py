@@ -34,6 +34,7 @@ _NEWEST_FIRST = Order("attribute", "last_updated_timestamp", ascending=False)
 _PROMPT_SOURCES = ("dummy-source", "prompt-template")
 _VERSIONS_TAG = "mlflow.modelVersions"
 _RUN_ARTIFACT = re.compile(r"^(?:.*/experiments/[^/]+/runs/|[^/]+/)(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?$")
+_LOGGED_MODEL = re.compile(r"models:/(m-[^/]+)/?")
 
 
 async def create(call: Call) -> Json:
@@ -46,7 +47,10 @@ async def create(call: Call) -> Json:
     def write(c: Connection) -> Json:
         model = registry.get(c, call, name)
         logged = _logged_model(c, call, model_id) if model_id else None
-        run = run_store.get(c, call.workspace, run_id) if run_id else None
+        of_source = _LOGGED_MODEL.fullmatch(source)
+        made_from = _logged_model(c, call, of_source[1]) if of_source else logged
+        made_by = run_id or (made_from.run_id if made_from else None)
+        run = run_store.get(c, call.workspace, made_by) if made_by else None
         registry.touch(c, call, model)
         version = str(registry.next_version(model))
         properties = {
@@ -54,7 +58,7 @@ async def create(call: Call) -> Json:
             if tags.get(PROMPT_TAG, "").lower() == "true"
             else _model_uri(c, call, source, model_id),
             "modelType": "mlflow_model",
-            "jobName": run.run_id if run else run_id,
+            "jobName": run.run_id if run else made_by,
             "tags": tags,
             "properties": {key: value for key, value in kept.items() if value},
             "description": fields.maybe_text("description"),
@@ -202,7 +206,7 @@ def _prompt_uri(call: Call, source: str, name: str, version: str) -> str:
 
 def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> str:
     """The address Azure's clients know the files by. Raises ApiError where a client may not name that place."""
-    if match := re.fullmatch(r"models:/(m-[^/]+)/?", source):
+    if match := _LOGGED_MODEL.fullmatch(source):
         model_id = match[1]
     if model_id and source.startswith("models:/m-"):
         return _in_artifacts(call, _logged_model(c, call, model_id).path)

@@ -309,6 +309,7 @@ def _of_api(context: TrackingContext, surface: Surface, root: str) -> list[Route
     found += [
         _route(method, service, path, may, raw(context, surface, handler)) for method, path, may, handler in FILES
     ]
+    found.append(_route("GET", newer, "get-trace-artifact", RUN_READ, raw(context, surface, traces.get_artifact)))
     found.append(_route("GET", newer, "server-info", AUTHENTICATED, raw(context, surface, server_info)))
     found += [
         _route(method, root, path, AUTHENTICATED, raw(context, surface, handler))

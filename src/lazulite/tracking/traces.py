@@ -106,9 +106,11 @@ async def get_infos(call: Call) -> Json:
 
 
 async def search(call: Call) -> Json:
+    if "locations" not in call.fields:
+        raise missing("locations")
     places = call.fields.objects("locations")
     if not places:
-        raise missing("locations")
+        return {"traces": []}
     ids = [_object(place, "mlflow_experiment").text("experiment_id") for place in places]
     return await _search(call, ids, trace_infos)
 
