@@ -21,7 +21,7 @@ def interpreter(folder: Path, packages: Iterable[str], python: str = sys.executa
     if not (place / "complete").exists():
         uv = [sys.executable, "-m", "uv"]
         for command in (
-            [*uv, "venv", "--quiet", "--clear", "--python", python, str(place)],
+            [*uv, "venv", "--quiet", "--clear", "--seed", "--python", python, str(place)],
             [*uv, "pip", "install", "--quiet", "--python", str(found), *wanted],
         ):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
