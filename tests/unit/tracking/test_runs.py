@@ -179,7 +179,7 @@ async def test_datasets_are_inputs_of_a_run(api: Any) -> None:
 
 
 async def test_what_is_not_built_says_so_and_what_is_not_there_too(api: Any) -> None:
-    for path in ("traces/metrics", "webhooks", "gateway/endpoints/list"):
+    for path in ("prompt-optimization/jobs", "workspaces", "gateway/endpoints/list"):
         response = await api.call("POST", path, api="api/3.0/mlflow/", json={})
         assert (response.status_code, response.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
         assert path in response.json()["message"]
