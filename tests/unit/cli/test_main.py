@@ -13,7 +13,7 @@ def test_without_a_command_help_with_examples_is_shown(capsys: pytest.CaptureFix
     assert "examples:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["up", "env", "status", "run", "init", "principal create"])
+@pytest.mark.parametrize("command", ["up", "env", "status", "run", "init", "principal create", "ui"])
 def test_every_command_shows_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), "--help"])
@@ -21,7 +21,7 @@ def test_every_command_shows_help_with_examples(command: str, capsys: pytest.Cap
     assert "examples:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["status", "env", "principal list"])
+@pytest.mark.parametrize("command", ["status", "env", "ui", "principal list"])
 def test_without_a_server_the_next_step_is_named(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
