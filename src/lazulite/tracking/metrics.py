@@ -83,7 +83,8 @@ async def get_history_bulk_interval(call: Call) -> Json:
 
     def read(c: Connection) -> Json:
         found: list[Json] = []
-        runs = list(run_store.get_many(c, call.workspace, run_ids).values())
+        known = run_store.get_many(c, call.workspace, run_ids)
+        runs = [known[run_id] for run_id in dict.fromkeys(run_ids) if run_id in known]
         bounds = {run.run_id: run_data.steps_of(c, run.number, key, start, end) for run in runs}
         ends = {step for one in bounds.values() for step in one or ()}
         steps = sorted(ends | set(_spread(min(ends), max(ends), wanted))) if ends else []
