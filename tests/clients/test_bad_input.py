@@ -86,7 +86,7 @@ CORPUS = [
     Bad("not UTF-8", "PUT", f"{WS}/jobs/j", None, 400, "JSON", "body", raw=b"{\"a\": \"\xff\xfe\"}"),
     Bad("JSON list", "PUT", f"{WS}/jobs/j", [1], 400, "object", "body"),
     Bad("no body", "PUT", f"{WS}/jobs/j", None, 400, "no body", "body"),
-    Bad("body too large", "PUT", f"{WS}/jobs/j", None, 413, "larger than", "body", raw=b" " * (17 * 1024 * 1024)),
+    Bad("body too large", "PUT", f"{WS}/computes/abc", None, 413, "larger than", "body", raw=b" " * (17 * 1024 * 1024)),
     Bad("deep nesting", "PUT", f"{WS}/jobs/j", None, 400, "", raw=b'{"a":' * 5000 + b"1" + b"}" * 5000),
     Bad("compute type", "PUT", f"{WS}/computes/abc", {"properties": {"computeType": "AmlComput"}}, 400,
         "Did you mean 'AmlCompute'", "properties.computeType"),
