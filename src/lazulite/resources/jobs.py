@@ -65,7 +65,7 @@ def prepare(write: Write) -> None:
     write.status = {
         "state": JobState.NOT_STARTED,
         "states": [{"state": JobState.NOT_STARTED, "at": iso(utc_now())}],
-        "notes": _not_started(properties),
+        "notes": not_started(properties.get("services")),
     }
     write.state = JobState.NOT_STARTED
     if runs.get(write.connection, write.workspace, write.name) is not None:
@@ -224,11 +224,11 @@ def _change(write: Write) -> None:
     write.body = {**existing.spec, "properties": properties}
 
 
-def _not_started(properties: Json) -> list[str]:
+def not_started(services: Any) -> list[str]:
     """Said in the job's warnings: interactive services are kept and shown, and nothing stands behind them yet."""
     wanted = {
         name: str(service.get("jobServiceType") or name)
-        for name, service in (properties.get("services") or {}).items()
+        for name, service in (services or {}).items()
         if isinstance(service, dict)
     }
     return [

@@ -30,6 +30,7 @@ from lazulite.model.run_plan import (
     RunPlan,
     RunSecrets,
 )
+from lazulite.resources.jobs import not_started
 from lazulite.resources.places import Location
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
@@ -94,7 +95,7 @@ def build(
         ca_bundle=settings.ca_bundle,
     )
     secrets = RunSecrets(variables=_secret_variables(token), queries=queries)
-    return Planned(plan, secrets, _described(properties.get("outputs") or {}, facts), _notes(facts))
+    return Planned(plan, secrets, _described(properties.get("outputs") or {}, facts), _notes(properties, facts))
 
 
 def variables(job: Resource, facts: Facts, settings: EngineSettings) -> dict[str, str]:
@@ -334,10 +335,11 @@ def _memory(job: Resource, facts: Facts, settings: EngineSettings) -> int | None
     return settings.limit_memory(str(size)) if size else None
 
 
-def _notes(facts: Facts) -> tuple[str, ...]:
-    if facts.compute is None:
-        return ()
-    kind = str(facts.compute.properties.get("computeType"))
-    if kind in ("AmlCompute", "ComputeInstance"):
-        return ()
-    return (f"The compute '{facts.compute.name}' is attached as {kind}; its jobs run on this server's own machine.",)
+def _notes(properties: Json, facts: Facts) -> tuple[str, ...]:
+    """What the owner of the job should know: services of a pipeline's step are said here for the first time."""
+    notes = not_started(properties.get("services"))
+    kind = str(facts.compute.properties.get("computeType")) if facts.compute else "AmlCompute"
+    if facts.compute and kind not in ("AmlCompute", "ComputeInstance"):
+        name = facts.compute.name
+        notes.append(f"The compute '{name}' is attached as {kind}; its jobs run on this server's own machine.")
+    return tuple(notes)

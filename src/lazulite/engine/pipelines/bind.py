@@ -65,6 +65,7 @@ def command(context: Context) -> Child:
     compute = compute_of(context, sent)
     properties = {
         **base(context, "Command"),
+        "services": _services(_object(sent, "services")),
         "command": str(spec.get("command") or ""),
         "codeId": context.pinned.get("code"),
         "environmentId": str(spec.get("environment")),
@@ -185,6 +186,16 @@ def compute_of(context: Context, sent: Json) -> str | None:
     if not named or str(named).rsplit("/", 1)[-1].removeprefix("azureml:").lower() == "serverless":
         return None
     return str(named)
+
+
+def _services(sent: Json) -> Json:
+    """Interactive services, in the names that jobs have for what nodes say of them."""
+    names = {"job_service_type": "jobServiceType"}
+    return {
+        service: {names.get(name, name): value for name, value in said.items()}
+        for service, said in sent.items()
+        if isinstance(said, dict)
+    }
 
 
 def _output(declared: Json, given: Any, context: Context) -> Json:

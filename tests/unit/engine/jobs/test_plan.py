@@ -142,6 +142,11 @@ def test_an_image_runs_in_a_container_with_the_shared_memory_asked_for(tmp_path:
     assert (process.container, process.isolation.kind, process.environment.notes) == (None, "bubblewrap", [])
 
 
+def test_interactive_services_are_said_not_to_be_started(world: EngineWorld) -> None:
+    made = planned(world, services={"lab": {"jobServiceType": "JupyterLab"}, "none": None})
+    assert made.notes == ("The service 'lab' (JupyterLab) is not started: interactive services are not built.",)
+
+
 def test_artifacts_lie_with_the_run(world: EngineWorld) -> None:
     assert planned(world).plan.artifacts == str(
         world.root / "storage" / ACCOUNT / "azureml" / "ExperimentRun" / "dcid.j"

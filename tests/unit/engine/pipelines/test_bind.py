@@ -51,6 +51,12 @@ def test_the_node_comes_before_its_component(sent: dict[str, Any], name: str, ex
     assert made(sent)[name] == expected
 
 
+def test_interactive_services_are_those_of_a_job() -> None:
+    sent = {"services": {"lab": {"job_service_type": "JupyterLab", "nodes": {"nodes_value_type": "All"}}}}
+    assert made(sent)["services"] == {"lab": {"jobServiceType": "JupyterLab", "nodes": {"nodes_value_type": "All"}}}
+    assert made({})["services"] == {}
+
+
 @pytest.mark.parametrize(
     ("sent", "pipeline", "expected"),
     [
