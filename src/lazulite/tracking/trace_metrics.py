@@ -28,7 +28,7 @@ from lazulite.tracking.conditions import Column, page_limits
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import invalid
 from lazulite.tracking.fields import Fields, as_number, missing
-from lazulite.tracking.trace_search import NAME_TAG, RUN_METADATA
+from lazulite.tracking.trace_search import NAME_TAG, RUN_METADATA, span_attribute
 
 DEFAULT, MOST = 1000, 50_000
 SESSION = "mlflow.trace.session"
@@ -239,7 +239,7 @@ def _judgement() -> Column:
 
 def _dimension(c: Connection, name: str) -> Column:
     if name in ("span_model_name", "span_model_provider"):
-        return _attribute(c, "mlflow.llm.model" if name == "span_model_name" else "mlflow.llm.provider")
+        return span_attribute(c, "mlflow.llm.model" if name == "span_model_name" else "mlflow.llm.provider")
     return {
         "trace_name": _text_of(trace_tags, NAME_TAG),
         "trace_status": traces.c.state,
@@ -253,13 +253,6 @@ def _dimension(c: Connection, name: str) -> Column:
 
 def _text_of(table: sa.Table, key: str) -> Column:
     return sa.select(table.c.value).where(table.c.trace == traces.c.number, table.c.key == key).scalar_subquery()
-
-
-def _attribute(c: Connection, name: str) -> Column:
-    if c.dialect.name == "sqlite":
-        return sa.cast(sa.func.json_extract(spans.c.attributes, f'$."{name}"'), sa.Text)
-    column: Column = sa.cast(spans.c.attributes, sa.JSON)[name].as_string()
-    return column
 
 
 def _whole(column: Column, unit: int) -> Column:

@@ -139,7 +139,7 @@ def _of_span(c: Connection, one: Comparison) -> sa.ColumnElement[bool]:
             raise invalid(f"span.content comparator '{one.operator}' not one of '['ILIKE', 'LIKE']'")
         return compare(c, _text(c), one.operator, one.value)
     if key.startswith("attributes.") and len(key) > len("attributes."):
-        return compare(c, _attribute(c, key.removeprefix("attributes.")), one.operator, one.value)
+        return compare(c, span_attribute(c, key.removeprefix("attributes.")), one.operator, one.value)
     if key not in _SPAN_COLUMNS:
         raise invalid(
             f"Invalid span attribute '{key}'. Supported attributes: name, status, type, attributes.<attribute_name>."
@@ -157,7 +157,8 @@ def _text(c: Connection) -> Column:
     return sa.func.concat_ws(" ", *parts) if c.dialect.name != "sqlite" else parts[0] + " " + parts[1] + " " + parts[2]
 
 
-def _attribute(c: Connection, name: str) -> Column:
+def span_attribute(c: Connection, name: str) -> Column:
+    """The text of an attribute of a span. Raises ApiError INVALID_PARAMETER_VALUE."""
     if '"' in name:
         raise invalid(f"Invalid span attribute '{name}': a name has no double quotes.")
     if c.dialect.name == "sqlite":
