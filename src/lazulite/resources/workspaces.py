@@ -10,7 +10,7 @@ from lazulite.core.errors import ApiError, validation
 from lazulite.model import wire
 from lazulite.resources import datastores, storage_accounts
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Verb, Write
-from lazulite.store import resources, runs
+from lazulite.store import ownership, resources
 from lazulite.store.resources import Json, Resource
 
 _KINDS = ("default", "hub", "project", "featurestore")
@@ -72,7 +72,7 @@ def view(reading: Reading, resource: Resource) -> Json:
 
 def remove(call: Call) -> None:
     """The workspace's runs go with it; its storage, vault and telemetry stay until asked for, as on Azure."""
-    runs.delete_workspace(call.connection, call.resource.id)
+    ownership.delete_workspace(call.connection, call.resource.id)
 
 
 def list_keys(call: Call) -> Answer:

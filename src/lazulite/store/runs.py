@@ -20,13 +20,7 @@ from lazulite.store import experiments as experiment_store
 from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, workspace_number
 from lazulite.store.run_tables import (
-    datasets,
-    experiment_tags,
     experiments,
-    logged_model_metrics,
-    logged_model_params,
-    logged_model_tags,
-    logged_models,
     metric_points,
     run_datasets,
     run_models,
@@ -37,7 +31,6 @@ from lazulite.store.run_tables import (
 from lazulite.store.run_tables import (
     latest_metrics as latest_points,
 )
-from lazulite.store.trace_tables import assessments, spans, trace_metadata, trace_runs, trace_tags, traces
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
@@ -303,25 +296,6 @@ def delete(c: Connection, workspace_id: str, run_id: str) -> bool:
         c.execute(table.delete().where(table.c.run == run.number))
     c.execute(runs.delete().where(runs.c.number == run.number))
     return True
-
-
-def delete_workspace(c: Connection, workspace_id: str) -> None:
-    """Remove every experiment, run, logged model and trace of a workspace."""
-    workspace = workspace_number(workspace_id)
-    of_runs = sa.select(runs.c.number).where(runs.c.workspace == workspace)
-    for table in (run_tags, run_params, metric_points, latest_points, run_datasets, run_models):
-        c.execute(table.delete().where(table.c.run.in_(of_runs)))
-    of_models = sa.select(logged_models.c.number).where(logged_models.c.workspace == workspace)
-    for table in (logged_model_tags, logged_model_params, logged_model_metrics):
-        c.execute(table.delete().where(table.c.model.in_(of_models)))
-    of_experiments = sa.select(experiments.c.number).where(experiments.c.workspace == workspace)
-    for table in (experiment_tags, datasets):
-        c.execute(table.delete().where(table.c.experiment.in_(of_experiments)))
-    of_traces = sa.select(traces.c.number).where(traces.c.workspace == workspace)
-    for table in (trace_tags, trace_metadata, spans, assessments, trace_runs):
-        c.execute(table.delete().where(table.c.trace.in_(of_traces)))
-    for table in (runs, logged_models, traces, experiments):
-        c.execute(table.delete().where(table.c.workspace == workspace))
 
 
 def from_row(row: Row[*tuple[Any, ...]]) -> Run:

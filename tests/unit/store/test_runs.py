@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from lazulite.core.arm_id import workspace_id
-from lazulite.store import experiments, run_tables, runs
+from lazulite.store import experiments, ownership, run_tables, runs
 from lazulite.store.database import Database
 
 WS = workspace_id("s", "g", "W")
@@ -56,7 +56,7 @@ def test_workspaces_do_not_see_each_other(database: Database) -> None:
     a_run(database, workspace=OTHER, experiment_name="e", tags={"a": "b"})
     assert database.read_sync(lambda c: runs.tags(c, WS, ["train"])) == {"train": {}}
     assert database.read_sync(lambda c: experiments.get(c, OTHER, mine.experiment_id)) is None
-    database.write_sync(lambda c: runs.delete_workspace(c, OTHER))
+    database.write_sync(lambda c: ownership.delete_workspace(c, OTHER))
     assert database.read_sync(lambda c: runs.get(c, OTHER, "train")) is None
     assert database.read_sync(lambda c: runs.get(c, WS, "train")) == mine
 
