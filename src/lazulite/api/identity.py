@@ -30,7 +30,6 @@ from lazulite.store import resources, runs
 from lazulite.store.resources import Json
 
 CLOUD = "LazuliteCloud"
-_TOKEN_LIFETIME_S = 24 * 3600
 _LONGEST_LIFETIME_S = 90 * 24 * 3600
 #: AZURE_TENANT_ID=adfs: MSAL then asks this server alone, not login.microsoftonline.com.
 _ADFS = "/adfs"
@@ -130,7 +129,7 @@ class _Identity:
                 'IDENTITY_HEADER is not the key of a user of this server. Set it again with `eval "$(lazulite env)"`.',
                 target="X-IDENTITY-HEADER",
             )
-        token, expires = self._issuer.issue(caller, resource, lifetime_s=_lifetime(request))
+        token, expires = self._issuer.issue(caller, resource, lifetime_s=_asked_lifetime(request))
         return JsonResponse(
             {
                 "access_token": token,
@@ -158,12 +157,12 @@ class _Identity:
             )
         audience = form.get("resource") or (form.get("scope") or "https://management.azure.com").split()[0]
         audience = audience.removesuffix("/.default")
-        token, _ = self._issuer.issue(caller, audience, lifetime_s=_TOKEN_LIFETIME_S)
+        token, _ = self._issuer.issue(caller, audience)
         return JsonResponse(
             {
                 "token_type": "Bearer",
-                "expires_in": _TOKEN_LIFETIME_S,
-                "ext_expires_in": _TOKEN_LIFETIME_S,
+                "expires_in": self._issuer.lifetime_s,
+                "ext_expires_in": self._issuer.lifetime_s,
                 "resource": audience,
                 "access_token": token,
             }
@@ -225,7 +224,7 @@ class _Identity:
         if caller.run is not None and caller.run.lower() != name.lower():
             raise ApiError(403, "AuthorizationFailed", f"The token of run '{caller.run}' reaches that run alone.")
         job = Principal(caller.id, f"job {run.run_id}", "Job", run=run.run_id, workspace=workspace)
-        token, expires = self._issuer.issue(job, "https://ml.azure.com", lifetime_s=_TOKEN_LIFETIME_S)
+        token, expires = self._issuer.issue(job, "https://ml.azure.com")
         expiry = iso(dt.datetime.fromtimestamp(expires, dt.UTC))
         return JsonResponse({"token": token, "expiryTimeUtc": expiry})
 
@@ -240,9 +239,11 @@ class _Identity:
         return found if found.run else None
 
 
-def _lifetime(request: Request) -> int:
+def _asked_lifetime(request: Request) -> int | None:
     """Seconds. MLflow's clients read their token once and never renew it, so a longer life may be asked for."""
-    text = request.query_params.get("lifetime_s", str(_TOKEN_LIFETIME_S))
+    text = request.query_params.get("lifetime_s")
+    if text is None:
+        return None
     if not text.isdigit() or not 60 <= int(text) <= _LONGEST_LIFETIME_S:
         raise bad_request(f"lifetime_s is '{text}' and must lie between 60 and {_LONGEST_LIFETIME_S}.", "lifetime_s")
     return int(text)

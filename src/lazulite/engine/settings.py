@@ -14,8 +14,11 @@ from lazulite.model.run_plan import ContainerEngine
 class Tokens(Protocol):
     """Whoever issues tokens."""
 
-    def job_token(self, workspace_id: str, run_id: str, principal_id: str) -> str:
-        """A token that reaches this run and its workspace alone, on behalf of the principal that submitted it."""
+    def job_token(self, workspace_id: str, run_id: str, principal_id: str, limit_s: float | None) -> str:
+        """A token that reaches this run and its workspace alone, on behalf of the principal that submitted it.
+
+        It outlives a job that may run for `limit_s` seconds.
+        """
         ...
 
 

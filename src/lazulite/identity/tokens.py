@@ -21,19 +21,21 @@ _CACHE_SIZE = 4096
 class TokenIssuer:
     """Signs and verifies tokens with one RSA key.
 
-    `issuer` is the https authority clients see, `tenant` the directory's GUID.
+    `issuer` is the https authority clients see, `tenant` the directory's GUID, `lifetime_s` how long a token is good
+    for whose life nobody asks for, in seconds.
     """
 
-    def __init__(self, key: RSAKey, *, issuer: str, tenant: str) -> None:
+    def __init__(self, key: RSAKey, *, issuer: str, tenant: str, lifetime_s: int = 24 * 3600) -> None:
         self._key = key
+        self.lifetime_s = lifetime_s
         self.issuer = issuer
         self.tenant = tenant
         self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
 
-    def issue(self, principal: Principal, audience: str, *, lifetime_s: int = 24 * 3600) -> tuple[str, int]:
+    def issue(self, principal: Principal, audience: str, *, lifetime_s: int | None = None) -> tuple[str, int]:
         """A token for `principal` and the second since the epoch at which it expires."""
         now = int(time.time())
-        expires = now + lifetime_s
+        expires = now + (lifetime_s or self.lifetime_s)
         claims: dict[str, object] = {
             "aud": audience,
             "iss": f"{self.issuer}/{self.tenant}/",

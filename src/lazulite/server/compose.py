@@ -53,7 +53,8 @@ DEFAULT_WORKSPACE = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}"
     f"/providers/Microsoft.MachineLearningServices/workspaces/{WORKSPACE}"
 )
-_JOB_TOKEN_S = 7 * 24 * 3600
+_DAY_S = 24 * 3600
+_JOB_TOKEN_S = 7 * _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,10 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     artifacts = Artifacts(database, accounts, store)
     services = Services(addresses.https_url, addresses.http_url, settings.location, keys.tenant, secrets, accounts)
     issuer = TokenIssuer(
-        load_key(settings.secrets_root / "signing_key.pem"), issuer=addresses.https_url, tenant=keys.tenant
+        load_key(settings.secrets_root / "signing_key.pem"),
+        issuer=addresses.https_url,
+        tenant=keys.tenant,
+        lifetime_s=settings.token_lifetime_seconds,
     )
     directory = Directory(database)
     context = ApiContext(database, services)
@@ -262,9 +266,11 @@ class _JobTokens:
     def __init__(self, issuer: TokenIssuer) -> None:
         self._issuer = issuer
 
-    def job_token(self, workspace_id: str, run_id: str, principal_id: str) -> str:
+    def job_token(self, workspace_id: str, run_id: str, principal_id: str, limit_s: float | None) -> str:
         job = Principal(principal_id, f"job {run_id}", "Job", run=run_id, workspace=workspace_id)
-        return self._issuer.issue(job, "https://ml.azure.com", lifetime_s=_JOB_TOKEN_S)[0]
+        # MLflow reads the token once and never renews it. A job takes a while to prepare and to finish, too.
+        lifetime = max(_JOB_TOKEN_S, int(limit_s or 0) + _DAY_S)
+        return self._issuer.issue(job, "https://ml.azure.com", lifetime_s=lifetime)[0]
 
 
 class _Bearer:

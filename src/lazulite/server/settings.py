@@ -45,6 +45,8 @@ class Settings:
     runtime: str = "process"
     #: Seconds a new node takes to be ready. Azure takes minutes; zero is the point of this project.
     node_boot_seconds: float = 0.0
+    #: Seconds that a token is good for; clients that hold a credential fetch the next one by themselves.
+    token_lifetime_seconds: int = 24 * 3600
     #: Largest JSON body accepted, in bytes.
     max_body_bytes: int = 16 * 1024 * 1024
     #: Folder of MLflow's built pages; empty takes those of the installed mlflow package.
@@ -123,12 +125,16 @@ def _checked(settings: Settings) -> Settings:
     for name in ("port", "http_port"):
         if not 0 <= getattr(settings, name) <= 65535:
             raise SettingsError(f"{name} is {getattr(settings, name)} and must lie between 0 and 65535")
+    if not 1 <= settings.token_lifetime_seconds <= _LONGEST_TOKEN_S:
+        found = settings.token_lifetime_seconds
+        raise SettingsError(f"token_lifetime_seconds is {found} and must lie between 1 and {_LONGEST_TOKEN_S}")
     for name, allowed in (("isolation", ("auto", "bubblewrap", "process")), ("runtime", ("process", "container"))):
         if getattr(settings, name) not in allowed:
             raise SettingsError(f"{name} is '{getattr(settings, name)}' and must be one of {', '.join(allowed)}")
     return settings
 
 
+_LONGEST_TOKEN_S = 90 * 24 * 3600
 _DEFAULTS: dict[str, Any] = {
     f.name: f.default if f.default_factory is MISSING else f.default_factory()
     for f in fields(Settings)

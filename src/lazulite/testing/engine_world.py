@@ -62,7 +62,7 @@ class FolderStorage:
 
 
 class PlainTokens:
-    def job_token(self, workspace_id: str, run_id: str, principal_id: str) -> str:
+    def job_token(self, workspace_id: str, run_id: str, principal_id: str, limit_s: float | None) -> str:
         return f"token-of-{run_id}"
 
 

@@ -21,7 +21,7 @@ from lazulite.engine.jobs.decide import Action, Finish, Launch, Place, Record, R
 from lazulite.engine.jobs.environment import EnvironmentPlanner
 from lazulite.engine.jobs.facts import gather
 from lazulite.engine.jobs.finish import register_outputs
-from lazulite.engine.jobs.plan import Planned, build
+from lazulite.engine.jobs.plan import Planned, build, timeout_s
 from lazulite.engine.jobs.record import JOBS, is_command, save
 from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.engine.states import advance
@@ -157,7 +157,8 @@ class JobController:
         facts = await self._database.read(lambda c: gather(c, job, self._storage, status.compute))
         environment = await self._environments.plan(facts)
         workspace = arm_id.workspace_of(job.id)
-        token = self._tokens.job_token(workspace, job.name, str(job.spec.get("submittedBy", "")))
+        submitter = str(job.spec.get("submittedBy", ""))
+        token = self._tokens.job_token(workspace, job.name, submitter, timeout_s(job.properties))
         return build(job, facts, environment, self._settings, self._storage, token)
 
     async def _refused(self, job: Resource, status: JobStatus, error: BackendError) -> float | None:

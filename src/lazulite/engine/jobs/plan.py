@@ -84,7 +84,7 @@ def build(
         inputs=_inputs(_readable(properties.get("inputs") or {}, parallel), facts, places),
         outputs=_outputs(properties.get("outputs") or {}, facts, places),
         variables=variables(job, facts, settings),
-        timeout_s=_timeout(properties),
+        timeout_s=timeout_s(properties),
         grace_s=settings.grace_s,
         distribution=_distribution(properties) if parallel is None else Distribution(),
         parallel=parallel,
@@ -134,6 +134,12 @@ def variables(job: Resource, facts: Facts, settings: EngineSettings) -> dict[str
         found[f"AZUREML_DATAREFERENCE_{name}"] = facts.outputs[name].uri
     own = job.properties.get("environmentVariables") or {}
     return found | {str(name): "" if value is None else str(value) for name, value in own.items()}
+
+
+def timeout_s(properties: Json) -> float | None:
+    """How many seconds a job may run; None where it has no limit."""
+    text = (properties.get("limits") or {}).get("timeout")
+    return parse_duration(str(text)) if text else None
 
 
 def asset_kind(output_type: str) -> str:
@@ -276,11 +282,6 @@ def _described(given: Json, facts: Facts) -> dict[str, JobOutput]:
 
 def _mode(value: Json, otherwise: str) -> str:
     return _MODES.get(str(value.get("mode") or "").lower(), otherwise)
-
-
-def _timeout(properties: Json) -> float | None:
-    text = (properties.get("limits") or {}).get("timeout")
-    return parse_duration(str(text)) if text else None
 
 
 def _distribution(properties: Json) -> Distribution:
