@@ -96,6 +96,8 @@ class _Endpoint:
 
         def transaction(connection: Connection) -> tuple[Json, str]:
             reading = self._context.reading(connection, request)
+            if versions.is_hidden(connection, self._type, id_):
+                raise versions.missing(reading, self._type, id_)
             found = resources.get(connection, id_)
             if found is None and self._type.shape is Shape.VERSIONED and versions.is_alias(id_):
                 found = versions.latest(connection, id_.rsplit("/", 2)[0], self._type.type)
@@ -117,7 +119,7 @@ class _Endpoint:
         def transaction(connection: Connection) -> Json:
             reading = self._context.reading(connection, request)
             found = resources.get(connection, id_)
-            if found is not None:
+            if found is not None and not versions.is_hidden(connection, self._type, id_):
                 return self._container(reading, found)
             virtual = self._type.virtual.get(reading, id_) if self._type.virtual else None
             if virtual is None:
@@ -151,6 +153,8 @@ class _Endpoint:
                 stored = resources.new(id_, self._type.container_type, body, archived=archived)
                 stored = resources.insert(connection, stored, by=reading.principal.name)
             else:
+                if versions.is_hidden(connection, self._type, id_):
+                    raise versions.missing(reading, self._type, id_)
                 write.check_preconditions(write.Origin.of(request), existing)
                 changed = existing.with_(spec=body, archived=archived)
                 stored = resources.update(connection, changed, by=reading.principal.name)
@@ -200,9 +204,13 @@ class _Endpoint:
             newest = self._type.newest_first or (not containers and self._type.shape is Shape.VERSIONED)
         archived = _archived(request)
         wanted = filters.wanted(request.query_params)
+        if containers:
+            wanted = _shown(self._type, wanted)
 
         def transaction(connection: Connection) -> tuple[list[Json], int | None]:
             reading = self._context.reading(connection, request)
+            if not containers and versions.is_hidden(connection, self._type, f"{parent}/versions/_"):
+                raise versions.missing(reading, self._type, parent)
             chosen = self._type.select(reading, parent) if self._type.select and not containers else None
             if chosen is not None:
                 return [document(reading, self._type, row) for row in chosen], None
@@ -337,6 +345,12 @@ _LITERALS = {
 
 #: Page tokens from here on count what has no row of its own, and comes after what has.
 _VIRTUAL = 1 << 61
+
+
+def _shown(type_: ResourceType, wanted: filters.Filter) -> filters.Filter:
+    """Those of the wanted containers that are not another API's alone."""
+    hidden = type_.hidden
+    return (lambda item: wanted(item) and not hidden(item["properties"])) if hidden else wanted
 
 
 def _archived(request: Request) -> bool | None:

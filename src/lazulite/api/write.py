@@ -19,6 +19,7 @@ from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
 from lazulite.model import wire
+from lazulite.resources import versions
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -85,7 +86,7 @@ async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Ori
 
     def transaction(connection: Connection) -> tuple[Resource | None, After]:
         existing = resources.get(connection, id_)
-        if existing is None:
+        if existing is None or versions.is_hidden(connection, type_, id_):
             return None, []
         check_preconditions(origin, existing)
         call = Call(connection, context.services, origin.principal, origin.query, existing)

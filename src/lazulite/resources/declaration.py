@@ -166,6 +166,8 @@ class ResourceType:
     created_status: int = 201
     #: Rows of a listing when its query asks for something special (`?hash=`); None leaves it alone.
     select: Callable[[Reading, str], list[Resource] | None] | None = None
+    #: By its properties, whether a container is another API's alone: it is neither listed nor found, nor its versions.
+    hidden: Callable[[Json], bool] | None = None
     #: Largest body of a PUT in bytes; None leaves it to the server's settings.
     max_body: int | None = None
     #: States after which a PUT's or DELETE's long-running operation is over; None finishes at once.

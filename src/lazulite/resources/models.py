@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from lazulite.core.errors import nearest, validation
+from lazulite.core.errors import conflict, nearest, validation
 from lazulite.model import wire
-from lazulite.resources import assets
+from lazulite.resources import assets, versions
 from lazulite.resources.declaration import Reading, ResourceType, Shape, Write
 from lazulite.store.resources import Json, Resource
 
 KINDS = ("custom_model", "mlflow_model", "triton_model")
+_PROMPT_TAG = "mlflow.prompt.is_prompt"
+
+
+def is_prompt(container: Json) -> bool:
+    """By its properties: MLflow keeps prompts among its registered models, and Azure has no asset for them."""
+    return (container.get("tags") or {}).get(_PROMPT_TAG) == "true"
 
 
 def prepare(write: Write) -> None:
     properties = write.properties
+    if versions.is_hidden(write.connection, TYPE, write.id):
+        raise conflict(f"'{write.id.rsplit('/', 3)[1]}' is a prompt in MLflow's registry. Take another name.", "name")
     if not isinstance(properties.get("modelUri") or (write.existing and write.existing.properties["modelUri"]), str):
         raise validation("A model needs properties.modelUri, the address of its files.", "properties.modelUri")
     kind = properties.get("modelType") or "custom_model"
@@ -35,4 +43,5 @@ TYPE = ResourceType(
     shape=Shape.VERSIONED,
     prepare=prepare,
     view=view,
+    hidden=is_prompt,
 )

@@ -19,6 +19,15 @@ def is_alias(version_id: str) -> bool:
     return version_id.rsplit("/", 1)[1].lower() in _ALIASES
 
 
+def is_hidden(connection: Connection, type_: ResourceType, id_: str) -> bool:
+    """Whether a container, or that of a version, is another API's alone."""
+    if type_.hidden is None:
+        return False
+    above, literal, _ = id_.rsplit("/", 2)
+    container = resources.get(connection, above if literal.lower() == "versions" else id_)
+    return container is not None and type_.hidden(container.properties)
+
+
 def latest(connection: Connection, container: str, version_type: str) -> Resource | None:
     """The version made last that is not archived."""
     found = resources.children(connection, container, version_type, archived=False, newest_first=True, limit=1)
@@ -48,9 +57,13 @@ def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
     name = id_.rsplit("/", 1)[1]
     parent = id_.rsplit("/", 2)[0]
     is_version = type_.shape is Shape.VERSIONED and "/versions/" in id_
+    if is_version and is_hidden(reading.connection, type_, id_):
+        return missing(reading, type_, parent)
     known = resources.children(
         reading.connection, parent, type_.type if is_version else type_.container_type, limit=200
     )
+    if type_.hidden and not is_version:
+        known = [r for r in known if not type_.hidden(r.properties)]
     if is_version:
         asset = parent.rsplit("/", 1)[1]
         versions = ", ".join(f"'{r.name}'" for r in known[-8:])

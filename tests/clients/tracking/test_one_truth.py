@@ -11,7 +11,7 @@ import pytest
 from azure.ai.ml import MLClient, Output, command, dsl
 from azure.ai.ml.constants import ListViewType
 from azure.ai.ml.entities import Environment, Job, Model
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -279,3 +279,21 @@ def test_a_jobs_output_is_in_the_registry(ml_client: MLClient, mlflow: Any, job:
     assert found.run_id == job.name
     assert mlflow.pyfunc.load_model("models:/made-by-a-job/1").predict([[3.0]])[0] == pytest.approx(6)
     assert ml_client.models.get("made-by-a-job", version="1").job_name == job.name
+
+
+def test_a_prompt_is_mlflows_alone(ml_client: MLClient, mlflow: Any) -> None:
+    client = mlflow.MlflowClient()
+    client.register_prompt("greeting", "Hi {{name}}")
+    assert "greeting" not in [model.name for model in ml_client.models.list()]
+    for asked in (
+        lambda: ml_client.models.get("greeting", version="1"),
+        lambda: ml_client.models.get("greeting", label="latest"),
+        lambda: list(ml_client.models.list("greeting")),
+        lambda: ml_client.models.archive("greeting"),
+    ):
+        with pytest.raises(ResourceNotFoundError, match="There is no model 'greeting'"):
+            asked()
+    with pytest.raises(HttpResponseError, match="is a prompt in MLflow's registry"):
+        ml_client.models.create_or_update(Model(name="greeting", version="2", path="https://example.com/model"))
+    assert client.get_prompt_version("greeting", "1").template == "Hi {{name}}"
+    assert [prompt.name for prompt in client.search_prompts()] == ["greeting"]
