@@ -33,6 +33,7 @@ def test_yes_and_no_from_the_environment(tmp_path: Path, text: str, found: bool)
         ("prot = 1", "no setting 'prot'"),
         ("port = 'x'", "must be a int"),
         ("port = 70000", "between 0 and 65535"),
+        ("token_lifetime_seconds = 0", "between 1 and 7776000"),
         ("webhook_private_addresses = 'perhaps'", "must be a bool"),
         ("webhook_private_addresses = 1", "must be a bool"),
         ("isolation = 'jail'", "auto, bubblewrap, process"),
