@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 from lazulite.core.clock import now_ms
 from lazulite.store import experiments as experiment_store
 from lazulite.store.bulk import upsert
-from lazulite.store.experiments import DEFAULT_ID, workspace_number
+from lazulite.store.experiments import DEFAULT_ID, Experiment, workspace_number
 from lazulite.store.run_tables import (
     experiments,
     metric_points,
@@ -89,6 +89,7 @@ def create(
     *,
     experiment_name: str | None = None,
     experiment_id: str | None = None,
+    experiment: Experiment | None = None,
     name: str,
     user: str,
     tags: dict[str, str] | None = None,
@@ -98,13 +99,13 @@ def create(
     job: bool = False,
     created_in: str | None = None,
 ) -> Run:
-    """Add a run to the experiment of that name (made if need be) or id; without either, to `Default`.
+    """Add a run to the experiment of that name (made if need be) or id, or one read before; without any, to `Default`.
 
     Raises RunExists (which undoes the transaction: let it through) and NoSuchExperiment.
     """
     if experiment_name is not None:
         experiment = experiment_store.ensure(c, workspace_id, experiment_name)
-    else:
+    elif experiment is None:
         found = experiment_store.get(c, workspace_id, experiment_id or DEFAULT_ID, write=True)
         if found is None:
             raise NoSuchExperiment(experiment_id)

@@ -46,7 +46,7 @@ async def create(call: Call) -> Json:
             c,
             call.workspace,
             uuid.uuid4().hex,
-            experiment_id=experiment.id,
+            experiment=experiment,
             name=name,
             user=user,
             tags=tags,
