@@ -92,6 +92,10 @@ class RunningServer:
         for name in _LEFTOVERS:
             os.environ.pop(name, None)
         os.environ.update(self.environment())
+        fluent = sys.modules.get("mlflow.tracking.fluent")
+        if fluent is not None:  # the experiment that was set belongs to the server of another module
+            os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+            fluent._active_experiment_id = None  # type: ignore[attr-defined]
 
     def token(self, audience: str = "https://management.azure.com") -> str:
         request = urllib.request.Request(
