@@ -65,6 +65,20 @@ async def live(world: EngineWorld, rounds: int) -> None:
         world.clock.pass_by(10)
 
 
+async def kill_until_it_ends(world: EngineWorld, chance: random.Random, fewest: int, most: int) -> None:
+    """Run the pipeline `p`, the engine killed after so many calls by chance and made anew, three times at least."""
+    kills = 0
+    while not world.status("p").terminal:
+        wire = Tripwire(chance.randint(fewest, most))
+        database: Any = CrashingDatabase(world.database, wire)
+        world.new_engine(database, CrashingBackend(world.fake, wire))
+        try:
+            await live(world, 40)
+        except Crash:
+            kills += 1
+    assert kills >= 3
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_killed_at_random(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
@@ -76,16 +90,7 @@ async def test_killed_at_random(tmp_path: Path, seed: int) -> None:
     world = EngineWorld(tmp_path, settings={"node_limit": None})
     world.fake._played = gets_on
     job = pipeline(world, "p", needs)
-    kills = 0
-    while not world.status("p").terminal:
-        wire = Tripwire(chance.randint(20, 600))
-        database: Any = CrashingDatabase(world.database, wire)
-        world.new_engine(database, CrashingBackend(world.fake, wire))
-        try:
-            await live(world, 40)
-        except Crash:
-            kills += 1
-    assert kills >= 3
+    await kill_until_it_ends(world, chance, 20, 600)
     assert world.status("p").state is JobState.COMPLETED
     states = world.database.read_sync(lambda c: children.states(c, job.key))
     assert states == {children.name_of(job, node, 1): JobState.COMPLETED for node in nodes}

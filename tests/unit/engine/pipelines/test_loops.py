@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engine.pipelines.test_crash import live
+from tests.unit.engine.pipelines.test_crash import kill_until_it_ends, live
 from tests.unit.engine.pipelines.test_unfold import needs_of, ref
-from tests.unit.engine.test_crash import Crash, CrashingBackend, CrashingDatabase, Tripwire, gets_on
+from tests.unit.engine.test_crash import gets_on
 
 from lazulite.core.arm_id import PROVIDER
 from lazulite.engine.pipelines import children
@@ -120,16 +120,7 @@ async def test_killed_at_random(tmp_path: Path, seed: int) -> None:
     world = EngineWorld(tmp_path)
     world.fake._played = gets_on
     job = prepared(world)
-    kills = 0
-    while not world.status("p").terminal:
-        wire = Tripwire(chance.randint(15, 80))
-        database: Any = CrashingDatabase(world.database, wire)
-        world.new_engine(database, CrashingBackend(world.fake, wire))
-        try:
-            await live(world, 40)
-        except Crash:
-            kills += 1
-    assert kills >= 3
+    await kill_until_it_ends(world, chance, 15, 80)
     status = world.status("p")
     assert status.state is JobState.COMPLETED
     assert states(world, job, STEPS) == dict.fromkeys(STEPS, JobState.COMPLETED)
