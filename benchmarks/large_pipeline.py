@@ -12,10 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from tests.unit.engine.pipelines.test_crash import pipeline
 
-from lazulite.backends.fake import FakeBackend, FakeRun
 from lazulite.engine import Engine
-from lazulite.model.run_plan import RunOutcome, RunPhase
 from lazulite.store.tables import resources as table
+from lazulite.testing.at_once import AtOnce, at_once
 from lazulite.testing.engine_world import EngineWorld, PlainTokens
 
 #: How many steps can run side by side: each takes from the one so many before it.
@@ -41,7 +40,7 @@ async def _run(folder: Path, steps: int) -> Found:
     world = EngineWorld(folder, settings={"node_limit": 16})
     engine = Engine(
         world.database,
-        [_AtOnce(_ends)],
+        [AtOnce(at_once)],
         world.settings,
         world.storage,
         PlainTokens(),
@@ -66,15 +65,3 @@ async def _run(folder: Path, steps: int) -> Found:
 
 def _state(c: Any) -> Any:
     return c.scalar(_STATE)
-
-
-class _AtOnce(FakeBackend):
-    async def start(self, run: Any, plan: Any, secrets: Any) -> Any:
-        handle = await super().start(run, plan, secrets)
-        self._tell(self.runs[run.job_key, run.attempt])
-        return handle
-
-
-def _ends(run: FakeRun) -> None:
-    run.phase, run.outcome, run.alive, run.exit_code = RunPhase.DONE, RunOutcome.COMPLETED, False, 0
-    run.times[run.phase.value] = max(run.times.values())

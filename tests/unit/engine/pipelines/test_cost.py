@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from tests.unit.engine.pipelines.test_crash import pipeline
 
-from lazulite.backends.fake import FakeBackend, FakeRun
 from lazulite.model.job_status import JobState
-from lazulite.model.run_plan import RunOutcome, RunPhase
 from lazulite.store.database import Database
+from lazulite.testing.at_once import AtOnce, at_once
 from lazulite.testing.engine_world import EngineWorld
-
-
-class AtOnce(FakeBackend):
-    """Runs that are over when they begin, and say so."""
-
-    async def start(self, run: Any, plan: Any, secrets: Any) -> Any:
-        handle = await super().start(run, plan, secrets)
-        self._tell(self.runs[run.job_key, run.attempt])
-        return handle
-
-
-def at_once(run: FakeRun) -> None:
-    run.phase, run.outcome, run.alive, run.exit_code = RunPhase.DONE, RunOutcome.COMPLETED, False, 0
-    run.times[run.phase.value] = max(run.times.values())
 
 
 async def cost(root: Path, needs: dict[str, list[str]]) -> float:
