@@ -79,6 +79,20 @@ def test_removed_principal_is_out(server: RunningServer) -> None:
         _credential(server, made).get_token("https://ml.azure.com/.default")
 
 
+def test_roles_on_a_deleted_workspace_do_not_come_back_with_its_name(server: RunningServer) -> None:
+    scope = WORKSPACE_ID.replace(WORKSPACE, "mlw-short")
+    assert send(server, Bad("", "PUT", scope, {"location": "local"}))[0] == 200
+    made = _principal(server, "Contributor", scope)
+    token = _credential(server, made).get_token("https://management.azure.com/.default").token
+    read = Bad("", "GET", f"{scope}/jobs", headers={"Authorization": f"Bearer {token}"})
+    assert send(server, read)[0] == 200
+    assert send(server, Bad("", "DELETE", scope))[0] in (200, 202)
+    assert send(server, Bad("", "PUT", scope, {"location": "local"}))[0] == 200
+    assert send(server, read)[0] == 403
+    listed = send(server, Bad("", "GET", "/lazulite/principals"))[1]["value"]
+    assert [one["roles"] for one in listed if one["id"] == made["id"]] == [[]]
+
+
 def test_wrong_client_secret(server: RunningServer) -> None:
     made = _principal(server, "Reader", "/")
     with pytest.raises(ClientAuthenticationError, match="not those of a service principal"):

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from lazulite.core.clock import now_iso
 from lazulite.core.web import principal
+from lazulite.identity.directory import Directory
 from lazulite.resources.declaration import Reading, ResourceType, Services
 from lazulite.store.database import Database
 from lazulite.store.resources import Json, Resource
@@ -18,6 +19,7 @@ from lazulite.store.resources import Json, Resource
 class ApiContext:
     database: Database
     services: Services
+    directory: Directory
 
     def reading(self, connection: Connection, request: Request) -> Reading:
         return Reading(connection, self.services, principal(request), dict(request.query_params))

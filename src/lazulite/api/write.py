@@ -84,6 +84,8 @@ async def patch(context: ApiContext, type_: ResourceType, id_: str, body: Json, 
 async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Origin) -> Resource | None:
     """Remove a resource and what lies below it; None where nothing was there."""
 
+    directory = context.directory
+
     def transaction(connection: Connection) -> tuple[Resource | None, After]:
         existing = resources.get(connection, id_)
         if existing is None or versions.is_hidden(connection, type_, id_):
@@ -94,6 +96,8 @@ async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Ori
             type_.remove(call)
         resources.delete(connection, id_)
         context.services.secrets.delete(connection, id_)
+        if directory.forget(connection, id_):
+            call.after.append(directory.refresh)
         resources.record(connection, id_, "deleted", {"by": origin.principal.id})
         return existing, call.after
 

@@ -104,6 +104,21 @@ class Directory:
         await self._database.write(delete)
         await self._database.read(self._load)
 
+    @staticmethod
+    def forget(connection: Connection, scope: str) -> bool:
+        """Take away the roles held at `scope` or below it, inside a transaction that removes what lies there.
+
+        Whoever makes something of the same name later starts with nobody's rights. Returns whether there were any; then
+        call `refresh` after it.
+        """
+        key = arm_id.key(scope)
+        column = role_assignments.c.scope
+        below = column.startswith(key + "/", autoescape=True)
+        return bool(connection.execute(role_assignments.delete().where((column == key) | below)).rowcount)
+
+    async def refresh(self) -> None:
+        await self._database.read(self._load)
+
     def all(self) -> list[tuple[Principal, list[Assignment]]]:
         return [(p, self._assignments.get(p.id, [])) for p in self._by_id.values()]
 

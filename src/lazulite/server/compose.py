@@ -105,7 +105,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         lifetime_s=settings.token_lifetime_seconds,
     )
     directory = Directory(database)
-    context = ApiContext(database, services)
+    context = ApiContext(database, services, directory)
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
     isolation, runtime = await probing
