@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
@@ -112,9 +113,7 @@ class _Management:
         return JsonResponse(_group(stored), 201 if created else 200)
 
     async def delete_group(self, request: Request) -> Response:
-        id_ = canonical(request.scope["path"])
-
-        def transaction(connection: Connection) -> int:
+        def check(connection: Connection, id_: str) -> None:
             for row in resources.under(connection, id_, workspaces.TYPE.type):
                 raise ApiError(
                     409,
@@ -122,10 +121,8 @@ class _Management:
                     f"Workspace '{row.name}' lies in this resource group; delete it first.",
                     target=row.name,
                 )
-            self._context.services.secrets.delete(connection, id_)
-            return resources.delete(connection, id_)
 
-        return Response(b"", 200 if await self._context.database.write(transaction) else 204)
+        return await self._erase(request, check)
 
     async def deploy(self, request: Request) -> Response:
         """Create the workspace that the SDK's template describes; done when the answer is."""
@@ -192,13 +189,7 @@ class _Management:
         return JsonResponse({**found.spec, "id": found.id, "name": found.name, "type": found.type})
 
     async def delete_dependent(self, request: Request) -> Response:
-        id_ = canonical(request.scope["path"])
-
-        def transaction(connection: Connection) -> int:
-            self._context.services.secrets.delete(connection, id_)
-            return resources.delete(connection, id_)
-
-        return Response(b"", 200 if await self._context.database.write(transaction) else 204)
+        return await self._erase(request, lambda _connection, _id: None)
 
     async def storage_keys(self, request: Request) -> Response:
         account = canonical(request.scope["path"]).rsplit("/", 1)[0]
@@ -208,6 +199,19 @@ class _Management:
             raise not_found(f"There is no storage account '{account.rsplit('/', 1)[1]}' on this server.", "name")
         keys = [{"keyName": f"key{n}", "value": value, "permissions": "FULL"} for n, value in enumerate(pair, 1)]
         return JsonResponse({"keys": keys})
+
+    async def _erase(self, request: Request, check: Callable[[Connection, str], None]) -> Response:
+        id_ = canonical(request.scope["path"])
+        after: write.After = []
+
+        def transaction(connection: Connection) -> int:
+            check(connection, id_)
+            return write.erase(self._context, connection, id_, after)
+
+        found = await self._context.database.write(transaction)
+        for task in after:
+            await task()
+        return Response(b"", 200 if found else 204)
 
     async def _require(self, path: str) -> Resource:
         id_ = canonical(path)

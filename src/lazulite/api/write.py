@@ -84,8 +84,6 @@ async def patch(context: ApiContext, type_: ResourceType, id_: str, body: Json, 
 async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Origin) -> Resource | None:
     """Remove a resource and what lies below it; None where nothing was there."""
 
-    directory = context.directory
-
     def transaction(connection: Connection) -> tuple[Resource | None, After]:
         existing = resources.get(connection, id_)
         if existing is None or versions.is_hidden(connection, type_, id_):
@@ -94,10 +92,7 @@ async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Ori
         call = Call(connection, context.services, origin.principal, origin.query, existing)
         if type_.remove:
             type_.remove(call)
-        resources.delete(connection, id_)
-        context.services.secrets.delete(connection, id_)
-        if directory.forget(connection, id_):
-            call.after.append(directory.refresh)
+        erase(context, connection, id_, call.after)
         resources.record(connection, id_, "deleted", {"by": origin.principal.id})
         return existing, call.after
 
@@ -105,6 +100,17 @@ async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Ori
     for task in after:
         await task()
     return found
+
+
+def erase(context: ApiContext, connection: Connection, id_: str, after: After) -> int:
+    """Remove the rows at an id and below it, their secrets and the roles held there; return how many rows there were.
+
+    What is to be done once the transaction is durable is added to `after`.
+    """
+    context.services.secrets.delete(connection, id_)
+    if context.directory.forget(connection, id_):
+        after.append(context.directory.refresh)
+    return resources.delete(connection, id_)
 
 
 def check_preconditions(origin: Origin, existing: Resource | None) -> None:
