@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lazulite import __version__
-from lazulite.cli import debug, env, init, job, principal, run, shells, status, ui, up
+from lazulite.cli import env, init, principal, run, shells, status, ui, up
 from lazulite.cli.errors import FAILED, OK, CommandError
+from lazulite.cli.job_commands import add_job
+from lazulite.cli.parser import Help, add_command, add_workspace, port
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 
 _INTERRUPTED = 130
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lazulite",
         description="Azure Machine Learning on your own machines.",
-        formatter_class=_Help,
+        formatter_class=Help,
         epilog=_EXAMPLES,
     )
     parser.add_argument("--version", action="version", version=f"lazulite {__version__}")
@@ -70,9 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_ui(commands)
     _add_init(commands)
-    _add_job(commands)
+    add_job(commands)
     _add_principal(commands)
-    _add(commands, "version", _version, "print the version", home=False)
+    add_command(commands, "version", _version, "print the version", home=False)
     return parser
 
 
@@ -88,35 +85,8 @@ examples:
 A server lives in a home folder: --home, else LAZULITE_HOME, else ~/.lazulite."""
 
 
-def _add(
-    commands: Any,
-    name: str,
-    function: Callable[[argparse.Namespace], int] | None,
-    summary: str,
-    *,
-    description: str = "",
-    examples: str = "",
-    home: bool = True,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=description or summary[0].upper() + summary[1:] + ".",
-        formatter_class=_Help,
-        epilog=f"examples:\n{examples}" if examples else None,
-    )
-    parser.set_defaults(parser=parser)
-    if function is not None:
-        parser.set_defaults(function=function)
-    if home:
-        parser.add_argument(
-            "--home", metavar="DIR", help="the server's folder (default: LAZULITE_HOME, else ~/.lazulite)"
-        )
-    return parser
-
-
 def _add_up(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "up",
         up.up,
@@ -125,16 +95,16 @@ def _add_up(commands: Any) -> None:
         "The first start makes a workspace, a user key and a certificate authority in the home folder.",
         examples="  lazulite up\n  lazulite up --detach\n  lazulite up --port 0 --http-port 0 --home /tmp/try",
     )
-    parser.add_argument("--port", type=_port, metavar="N", help="port of the API, over TLS; 0 picks a free one (8443)")
+    parser.add_argument("--port", type=port, metavar="N", help="port of the API, over TLS; 0 picks a free one (8443)")
     parser.add_argument(
-        "--http-port", type=_port, metavar="N", help="plain HTTP port, loopback only; 0 picks one (8080)"
+        "--http-port", type=port, metavar="N", help="plain HTTP port, loopback only; 0 picks one (8080)"
     )
     parser.add_argument("--host", metavar="H", help="address to listen on with TLS (127.0.0.1: this machine only)")
     parser.add_argument("--detach", "-d", action="store_true", help="leave it running in the background")
 
 
 def _add_down(commands: Any) -> None:
-    _add(
+    add_command(
         commands,
         "down",
         up.down,
@@ -144,7 +114,7 @@ def _add_down(commands: Any) -> None:
 
 
 def _add_status(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "status",
         status.status,
@@ -155,7 +125,7 @@ def _add_status(commands: Any) -> None:
 
 
 def _add_env(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "env",
         env.env,
@@ -169,7 +139,7 @@ def _add_env(commands: Any) -> None:
 
 
 def _add_run(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "run",
         run.run,
@@ -182,7 +152,7 @@ def _add_run(commands: Any) -> None:
 
 
 def _add_ui(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "ui",
         ui.ui,
@@ -193,17 +163,11 @@ def _add_ui(commands: Any) -> None:
     )
     parser.add_argument("--link", action="store_true", help="print the link, and open no browser")
     parser.add_argument("--tls", action="store_true", help="over TLS, for a browser that trusts our authority")
-    _add_workspace(parser)
-
-
-def _add_workspace(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
-    parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
-    parser.add_argument("--subscription", default=SUBSCRIPTION, metavar="S", help="default: the server's first")
+    add_workspace(parser)
 
 
 def _add_init(commands: Any) -> None:
-    parser = _add(
+    parser = add_command(
         commands,
         "init",
         init.init,
@@ -222,56 +186,10 @@ def _add_init(commands: Any) -> None:
     parser.add_argument("--force", action="store_true", help="replace a config.json that says something else")
 
 
-def _add_job(commands: Any) -> None:
-    group = _add(commands, "job", None, "step into a job, or run it again", home=False)
-    verbs = group.add_subparsers(title="commands", metavar="COMMAND")
-    again = _add(
-        verbs,
-        "rerun",
-        job.rerun,
-        "run a job again",
-        description="Run a job again and print the new one's name. Of a pipeline, the steps that completed are taken\n"
-        "over, so that it begins with those that failed; with --from, those that do not depend on that node are.",
-        examples="  lazulite job rerun brave_fig_12                       from the steps that failed\n"
-        "  lazulite job rerun brave_fig_12 --from train          from a step that completed\n"
-        "  lazulite job rerun brave_fig_12 --from prepare/clean  from a step of a nested pipeline",
-    )
-    again.add_argument("name", metavar="NAME")
-    again.add_argument("--from", dest="node", metavar="NODE", help="the node of the pipeline to begin with")
-    inside = _add(
-        verbs,
-        "debug",
-        debug.debug,
-        "step into a job",
-        description="Open a shell in a job's environment, working directory, inputs and variables, or run a command\n"
-        "there: `-- CMD`, after the options. What it writes goes to a scratch folder; the job itself is left as it is.\n"
-        "The exit code is the shell's or the command's.",
-        examples="  lazulite job debug brave_fig_12                       a shell in a finished or failed job\n"
-        "  lazulite job debug brave_fig_12 --node train          in a step of a pipeline\n"
-        "  lazulite job debug brave_fig_12 --node prepare/clean  in a step of a nested pipeline\n"
-        "  lazulite job debug clever_ant_3 --node 7              in a trial of a sweep\n"
-        "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'\n"
-        "  lazulite job debug brave_fig_12 --node train --debugpy 5678",
-    )
-    inside.add_argument("name", metavar="NAME")
-    inside.add_argument("--node", metavar="NODE", help="the step of the pipeline, or the trial of the sweep")
-    inside.add_argument(
-        "--debugpy",
-        type=_port,
-        nargs="?",
-        const=5678,
-        metavar="PORT",
-        help="have the Python program wait for a debugger on this port; 0 picks a free one (5678)",
-    )
-    inside.set_defaults(command=[])
-    for parser in (again, inside):
-        _add_workspace(parser)
-
-
 def _add_principal(commands: Any) -> None:
-    group = _add(commands, "principal", None, "manage service principals and their roles", home=False)
+    group = add_command(commands, "principal", None, "manage service principals and their roles", home=False)
     verbs = group.add_subparsers(title="commands", metavar="COMMAND")
-    made = _add(
+    made = add_command(
         verbs,
         "create",
         principal.create,
@@ -285,17 +203,10 @@ def _add_principal(commands: Any) -> None:
     made.add_argument("--scope", metavar="ID", help="ARM id the role holds on (default: everything)")
     made.add_argument("--shell", choices=shells.SHELLS, help="whose language to write (default: that of $SHELL)")
     made.add_argument("--json", action="store_true", help="as JSON")
-    listed = _add(verbs, "list", principal.show, "list principals and their roles")
+    listed = add_command(verbs, "list", principal.show, "list principals and their roles")
     listed.add_argument("--json", action="store_true", help="as JSON")
-    removed = _add(verbs, "delete", principal.delete, "delete a principal; its tokens stop working")
+    removed = add_command(verbs, "delete", principal.delete, "delete a principal; its tokens stop working")
     removed.add_argument("id", metavar="ID", help="as `lazulite principal list` shows it")
-
-
-def _port(text: str) -> int:
-    port = int(text) if text.isdigit() else -1
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535; 0 picks a free one)")
-    return port
 
 
 def _version(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,54 @@
+"""The parts that commands are declared with: help with examples, and the options that several of them have."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    function: Callable[[argparse.Namespace], int] | None,
+    summary: str,
+    *,
+    description: str = "",
+    examples: str = "",
+    home: bool = True,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description or summary[0].upper() + summary[1:] + ".",
+        formatter_class=Help,
+        epilog=f"examples:\n{examples}" if examples else None,
+    )
+    parser.set_defaults(parser=parser)
+    if function is not None:
+        parser.set_defaults(function=function)
+    if home:
+        parser.add_argument(
+            "--home", metavar="DIR", help="the server's folder (default: LAZULITE_HOME, else ~/.lazulite)"
+        )
+    return parser
+
+
+def add_workspace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
+    parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
+    parser.add_argument("--subscription", default=SUBSCRIPTION, metavar="S", help="default: the server's first")
+
+
+def port(text: str) -> int:
+    number = int(text) if text.isdigit() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535; 0 picks a free one)")
+    return number
