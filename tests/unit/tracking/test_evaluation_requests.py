@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from . import evaluation_requests, review_requests, webhook_requests
 from .conftest import Api
-from .evaluation_requests import SAME
 from .test_evaluation_datasets import v3
 from .test_trace_metrics import a_trace
+
+RECORDED = (*evaluation_requests.SAME, *review_requests.SAME, *webhook_requests.SAME)
 
 
 async def test_requests_are_answered_as_by_mlflow(api: Api) -> None:
     names = await _names(api)
     wrong = []
-    for method, path, body, status, code in SAME:
+    for method, path, body, status, code in RECORDED:
         sent = _filled(body, names)
         version, path_below = str(_filled(path, names)).split("/mlflow/", 1)
         more = {"params": sent} if method == "GET" else {"json": sent}
