@@ -1,6 +1,7 @@
 """Requests to issues, label schemas and review queues, with what MLflow 3.17's own server answers.
 
-They stand in the order they were recorded in. `$e` is an experiment with the trace `$t`, `$q` a review queue of it. Paths are below `api/`.
+They stand in the order they were recorded in. `$e` is an experiment with the trace `$t`, `$q` a review queue of it.
+Paths are below `api/`.
 """
 
 from __future__ import annotations
