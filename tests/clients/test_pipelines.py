@@ -32,33 +32,11 @@ COUNT = command(
 
 @pytest.fixture(scope="module", autouse=True)
 def _things(ml_client: MLClient) -> None:
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
-    ml_client.compute.begin_create_or_update(
-        AmlCompute(name="cpu-cluster", size="STANDARD_DS3_v2", max_instances=4)
-    ).result()
+    small_jobs.prepare(ml_client)
 
 
 def run(ml_client: MLClient, job: Any) -> Job:
     return ended(ml_client, ml_client.jobs.create_or_update(job).name)
-
-
-def ended(ml_client: MLClient, name: str) -> Job:
-    deadline = time.monotonic() + 120
-    while True:
-        job = ml_client.jobs.get(name)
-        if job.status in ("Completed", "Failed", "Canceled"):
-            return job
-        assert time.monotonic() < deadline, f"{name} is still {job.status}"
-        time.sleep(0.1)
-
-
-def steps(ml_client: MLClient, name: str) -> dict[str, Job]:
-    return {child.display_name: child for child in ml_client.jobs.list(parent_job_name=name)}
-
-
-def log(server: RunningServer, job: Job, file: str = "user_logs/std_log.txt") -> str:
-    found = next(server.home.glob(f"storage/*/azureml/ExperimentRun/dcid.{job.name}/{file}"), None)
-    return found.read_text() if found else ""
 
 
 @dsl.pipeline(default_compute="cpu-cluster")
@@ -251,6 +229,19 @@ jobs:
     assert place.read_text() == "seven\n"
 
 
+def test_an_optional_input_of_the_pipeline_may_stay_unset(server: RunningServer, ml_client: MLClient) -> None:
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def told(extra: Input(type="string", optional=True)) -> None:  # type: ignore[valid-type]
+        made = MAKE(text="unset", n=1)
+        COUNT(folder=made.outputs.made, extra=extra)
+
+    done = run(ml_client, told())
+    assert done.status == "Completed"
+    assert "extra" not in log(server, steps(ml_client, done.name)["count"])
+    with_it = run(ml_client, told(extra="given"))
+    assert "extra=given" in log(server, steps(ml_client, with_it.name)["count"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -258,6 +249,7 @@ jobs:
         (lambda p: p["jobs"]["first"]["inputs"]["n"].update(value="x"), "must be a whole number"),
         (lambda p: p["jobs"]["first"]["inputs"].pop("text"), "needs the input 'text'"),
         (lambda p: p["jobs"]["first"]["inputs"].update(oops={"value": "1"}), "has no input 'oops'"),
+        (lambda p: p["jobs"]["first"]["inputs"]["text"].update(value="${{parent.inputs.txt}}"), "Did you mean 'text'"),
         (lambda p: p["jobs"]["first"].update(type="spark"), "spark node 'first'"),
         (lambda p: p["jobs"]["first"].update(componentId="azureml:nothing:1"), "There is no component 'nothing'"),
         (lambda p: p["jobs"]["first"].update(computeId="azureml:nothing"), "There is no compute 'nothing'"),

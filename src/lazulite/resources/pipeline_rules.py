@@ -206,6 +206,9 @@ def check_inputs(node: Node) -> dict[str, Json | None]:
         found[name] = bound
         if bound is None:
             if typed_inputs.is_required(description):
+                wanted = _not_given(node.scope, given.get(name))
+                if wanted is not None:
+                    raise _no_such_input(node.scope, node.name, wanted, target)
                 raise validation(f"{where.capitalize()} needs the input '{name}'.", target)
         elif graph.is_literal(bound):
             _check_literal(name, bound, description, where, target)
@@ -301,11 +304,13 @@ def _compute(write: Write, reference: Any, target: str) -> str | None:
 
 
 def _check_references(scope: _Scope, name: str, sent: Json, target: str) -> None:
-    for reference in graph.references({k: v for k, v in sent.items() if k != "outputs"}):
+    inputs = sent.get("inputs")
+    if isinstance(inputs, dict):
+        inputs = {k: v for k, v in inputs.items() if _not_given(scope, v) is None}
+    for reference in graph.references({**sent, "inputs": inputs, "outputs": None}):
         match reference:
             case InputOf(wanted) if wanted not in scope.inputs:
-                text = f"The node '{name}' uses ${{{{parent.inputs.{wanted}}}}}, and {scope.where} has no such input."
-                raise validation(text + nearest(wanted, scope.inputs), f"{target}.inputs")
+                raise _no_such_input(scope, name, wanted, f"{target}.inputs")
             case OutputOf(other, output):
                 _check_output_of(scope, name, other, output, target)
     for output, value in (sent.get("outputs") or {}).items():
@@ -319,6 +324,20 @@ def _check_references(scope: _Scope, name: str, sent: Json, target: str) -> None
             text = f"The nodes '{scope.written[bound.name]}' and '{name}' both write the output '{bound.name}'."
             raise validation(text, f"{target}.outputs.{output}")
         scope.written[bound.name] = name
+
+
+def _not_given(scope: _Scope, given: Any) -> str | None:
+    """The pipeline's input that a node's input is bound to, where the pipeline got none of that name.
+
+    Clients leave an optional input out of the pipeline and keep what is bound to it.
+    """
+    bound = graph.whole(graph.field(given, "uri") or given.get("value")) if isinstance(given, dict) else None
+    return bound.name if isinstance(bound, InputOf) and bound.name not in scope.inputs else None
+
+
+def _no_such_input(scope: _Scope, name: str, wanted: str, target: str) -> ApiError:
+    text = f"The node '{name}' uses ${{{{parent.inputs.{wanted}}}}}, and {scope.where} has no such input."
+    return validation(text + nearest(wanted, scope.inputs), target)
 
 
 def _check_output_of(scope: _Scope, name: str, other: str, output: str, target: str) -> None:
