@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, load_component
 from azure.ai.ml.entities import BuildContext, CommandComponent, Data, Environment, Model
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from tests.clients.test_bad_input import Bad, send
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
@@ -37,10 +38,17 @@ def test_environments_image_conda_build(ml_client: MLClient, tmp_path: Path) -> 
     assert ml_client.environments.get("from-conda", version="1").conda_file["dependencies"][0] == "python=3.11"
     (tmp_path / "context").mkdir()
     (tmp_path / "context" / "Dockerfile").write_text("FROM python:3.11\nRUN pip install six\n")
-    built = ml_client.environments.create_or_update(
-        Environment(name="from-build", build=BuildContext(path=str(tmp_path / "context")))
-    )
-    assert built.build.dockerfile_path == "Dockerfile"
+    for _ in range(2):  # the same environment again, although the client leaves the Dockerfile's name out
+        built = ml_client.environments.create_or_update(
+            Environment(name="from-build", build=BuildContext(path=str(tmp_path / "context")))
+        )
+        assert (built.version, built.build.dockerfile_path) == ("1", "Dockerfile")
+    moved = built.build.path.replace(urlsplit(built.build.path).netloc, "localhost:1")
+    again = Environment(name="from-build", version="1", build=BuildContext(path=moved))
+    assert ml_client.environments.create_or_update(again).version == "1"
+    other = Environment(name="from-build", version="1", build=BuildContext(path=f"{moved}other/"))
+    with pytest.raises(ResourceExistsError, match="another build"):
+        ml_client.environments.create_or_update(other)
 
 
 def test_environment_archive_and_restore(ml_client: MLClient) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lazulite.core.errors import conflict, validation
+from lazulite.model import asset_reference
+from lazulite.model.asset_reference import BlobPlace
 from lazulite.resources import places
 from lazulite.resources.declaration import Reading, Write
 from lazulite.store.resources import Json, Resource
@@ -30,7 +32,7 @@ def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
         before = write.existing.properties.get(name)
         if name not in properties or properties[name] is None:
             properties[name] = before
-        elif before is not None and not _same(properties[name], before):
+        elif before is not None and not _same(write, properties[name], before):
             raise conflict(
                 f"{spell} '{asset}' has a version '{write.name}' already, with another {name}; a version's content "
                 "never changes. Leave the version out to get the next one, or name a new one.",
@@ -61,7 +63,26 @@ def view(_reading: Reading, resource: Resource) -> Json:
     }
 
 
-def _same(a: object, b: object) -> bool:
+def _same(write: Write, a: object, b: object) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(write, a[key], b[key]) for key in a)
     if isinstance(a, str) and isinstance(b, str):
-        return a.strip() == b.strip()
+        return a.strip() == b.strip() or _same_place(write, a, b)
     return a == b
+
+
+def _same_place(write: Write, a: str, b: str) -> bool:
+    found = _in_storage(write, a)
+    return found is not None and found == _in_storage(write, b)
+
+
+def _in_storage(write: Write, uri: str) -> tuple[str, str, str] | None:
+    """Account, container and path of an address in our storage: its port may be another after a restart."""
+    try:
+        place = asset_reference.place(uri)
+    except ValueError:
+        return None
+    if not isinstance(place, BlobPlace):
+        return None
+    account = write.services.storage.own_account(place.account)
+    return (account, place.container, place.path) if account else None

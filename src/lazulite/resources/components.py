@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lazulite.core.errors import conflict, nearest, validation
+from lazulite.core.errors import conflict, nearest, not_implemented, validation
 from lazulite.model import wire
 from lazulite.resources import assets, typed_inputs
 from lazulite.resources.declaration import ResourceType, Shape, Write
@@ -11,6 +11,7 @@ from lazulite.store.resources import Json
 #: What of a version's specification may still be told otherwise; all else is what it runs.
 _TOLD = ("id", "name", "version", "display_name", "description", "tags", "properties", "_source", "$schema")
 KINDS = ("command", "parallel", "pipeline", "spark", "sweep", "automl", "import", "datatransfer", "data_transfer")
+_PROMPT_FLOW = "promptflow_parallel"
 
 
 def prepare(write: Write) -> None:
@@ -21,6 +22,8 @@ def prepare(write: Write) -> None:
     if not isinstance(spec, dict):
         raise validation("A component needs properties.componentSpec, an object.", "properties.componentSpec")
     kind = str(spec.get("type", "command"))
+    if kind.lower() == _PROMPT_FLOW:
+        raise not_implemented("A prompt flow as a component")
     if kind.lower() not in KINDS:
         raise validation(f"The component's type is '{kind}'.{nearest(kind, KINDS)}", "properties.componentSpec.type")
     name = write.id.rsplit("/", 3)[1]

@@ -24,6 +24,10 @@ def prepare(write: Write) -> None:
                 "Names that begin with 'AzureML-' belong to the curated environments. Choose another name.", "name"
             )
     properties.setdefault("osType", "Linux")
+    build = properties.get("build")
+    if isinstance(build, dict):
+        # Filled before the comparison: clients leave it out each time they send the same environment.
+        build["dockerfilePath"] = build.get("dockerfilePath") or "Dockerfile"
     properties["environmentType"] = "UserCreated"
     assets.prepare(write, _FIXED, "Environment")
 
@@ -40,8 +44,6 @@ def _check(properties: Json) -> None:
         raise validation("condaFile must be the text of a conda YAML file.", "properties.condaFile")
     if build is not None and not (isinstance(build, dict) and isinstance(build.get("contextUri"), str)):
         raise validation("build needs contextUri, the address of the build context.", "properties.build.contextUri")
-    if build is not None and not build.get("dockerfilePath"):
-        build["dockerfilePath"] = "Dockerfile"
 
 
 class Curated:
@@ -54,9 +56,9 @@ class Curated:
             version = parts.names[-1]
             wanted = None if version.lower() in ("latest", "azureml_default") else version
             found = catalogue.lookup(parts.names[-2], wanted)
-            return _version(workspace, found) if found else None
+            return version_document(workspace, found) if found else None
         found = catalogue.lookup(parts.name)
-        return _container(workspace, found) if found else None
+        return container_document(workspace, found) if found else None
 
     def list(
         self, reading: Reading, parent: str, collection_type: str, archived: bool | None, after: int | None, limit: int
@@ -67,15 +69,16 @@ class Curated:
             found: list[Json] = []
         elif collection_type.lower().endswith("/versions"):
             one = catalogue.lookup(arm_id.parse(parent).name)
-            found = [_version(workspace, one)] if one else []
+            found = [version_document(workspace, one)] if one else []
         else:
-            found = [_container(workspace, one) for one in catalogue.all()]
+            found = [container_document(workspace, one) for one in catalogue.all()]
         return [(item, number) for number, item in enumerate(found, 1)][after or 0 :][:limit]
 
 
-def _container(workspace: str, found: CuratedEnvironment) -> Json:
+def container_document(home: str, found: CuratedEnvironment) -> Json:
+    """As in the workspace `home`."""
     return {
-        "id": f"{workspace}/environments/{found.name}",
+        "id": f"{home}/environments/{found.name}",
         "name": found.name,
         "type": f"{PROVIDER}/workspaces/environments",
         "properties": {
@@ -90,10 +93,11 @@ def _container(workspace: str, found: CuratedEnvironment) -> Json:
     }
 
 
-def _version(workspace: str, found: CuratedEnvironment) -> Json:
+def version_document(home: str, found: CuratedEnvironment) -> Json:
+    """As in the workspace `home`."""
     version = found.latest
     return {
-        "id": f"{workspace}/environments/{found.name}/versions/{version}",
+        "id": f"{home}/environments/{found.name}/versions/{version}",
         "name": version,
         "type": f"{PROVIDER}/workspaces/environments/versions",
         "properties": {

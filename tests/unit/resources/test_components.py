@@ -62,3 +62,9 @@ def test_refusals_name_the_field(spec: Any, message: str) -> None:
     with pytest.raises(ApiError, match=message) as refusal:
         prepared(spec)
     assert refusal.value.status == 400
+
+
+def test_prompt_flows_are_said_not_to_be_built() -> None:
+    with pytest.raises(ApiError, match="A prompt flow as a component is not built") as raised:
+        prepared({"type": "promptflow_parallel"})
+    assert raised.value.status == 501
