@@ -29,7 +29,7 @@ def document(reading: Reading, type_: ResourceType, resource: Resource, properti
     """The ARM document of a stored resource: `id`, `name`, `type`, `properties`, `systemData` and what was sent."""
     shown = type_.view(reading, resource) if properties is None else properties
     result: Json = {
-        "id": resource.id,
+        "id": type_.shown_id(resource.id) if type_.shown_id else resource.id,
         "name": resource.name,
         "type": type_.type if properties is None else type_.container_type,
         "properties": shown,

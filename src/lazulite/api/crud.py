@@ -49,7 +49,7 @@ class _Endpoint:
             yield Route(
                 "POST",
                 f"{item}/{action.name}",
-                f"{type_.type}/{action.name}/action",
+                f"{type_.rights}/write" if type_.rights else f"{type_.type}/{action.name}/action",
                 self._action(action),
                 f"{type_.operations}.{action.operation}",
             )
@@ -57,7 +57,7 @@ class _Endpoint:
     def _verbs(self, item: str, *, container: bool, listed: bool = True) -> Iterable[Route]:
         verbs = self._type.verbs
         if listed and Verb.LIST in verbs:
-            listing = "list_by_resource_group" if self._type.shape is Shape.TRACKED else "list"
+            listing = _LISTINGS.get(self._type.operations, "list")
             yield self._route("GET", self._collection, "read", self.list_items, listing, container)
         if Verb.GET in verbs:
             yield self._route("GET", item, "read", self.get_container if container else self.get, "get", container)
@@ -73,7 +73,7 @@ class _Endpoint:
         self, method: str, path: str, right: str, handler: Handler, operation: str, container: bool = False
     ) -> Route:
         type_ = self._type
-        permission = f"{type_.container_type if container else type_.type}/{right}"
+        permission = f"{type_.rights or (type_.container_type if container else type_.type)}/{right}"
         group = type_.operations
         if type_.shape is Shape.VERSIONED:
             group = group.removesuffix("Versions") + ("Containers" if container else "Versions")
@@ -297,6 +297,10 @@ def _virtual_page(
     return [item for item, _ in found[:room]], _VIRTUAL + (found[room - 1][1] if room else max(after, 0))
 
 
+#: Where Microsoft's specification calls a listing otherwise than the rest.
+_LISTINGS = {"Workspaces": "list_by_resource_group"}
+
+
 def _collection_path(type_: ResourceType) -> str:
     parts = type_.collection.split("/")
     path = ""
@@ -312,7 +316,7 @@ def _item_name(type_: ResourceType) -> str:
 
 
 def _singular(collection: str) -> str:
-    return "workspace" if collection == "workspaces" else "name"
+    return {"workspaces": "workspace", "registries": "registry"}.get(collection, "name")
 
 
 def _path_id(request: Request) -> str:
@@ -338,7 +342,7 @@ _LITERALS = {
     name.lower(): name
     for name in (
         "subscriptions", "resourceGroups", "providers", "workspaces", "jobs", "computes", "datastores", "environments",
-        "data", "models", "components", "codes", "versions",
+        "data", "models", "components", "codes", "versions", "registries",
     )
 }  # fmt: skip
 

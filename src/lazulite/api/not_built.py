@@ -64,7 +64,6 @@ _BATCH = f"/mferp/managementfrontend{WORKSPACE}/batchEndpoints/{{name}}"
 _INDEXES = f"/genericasset{WORKSPACE}/indexes"
 #: What the SDK asks for beside the control plane: method, path, permission, operation.
 _DATA_PLANE = (
-    ("GET", "/registrymanagement/v1.0/registries/{registry}/discovery", AUTHENTICATED, "RegistryDiscovery.get"),
     ("GET", f"{_BATCH}/jobs", f"{PROVIDER}/workspaces/batchEndpoints/read", "BatchEndpoints.list_jobs"),
     (
         "GET",
@@ -113,49 +112,9 @@ def routes() -> list[Route]:
         permission = f"{PROVIDER}/workspaces/{asset}/versions/publish/action"
         result.append(_route("POST", path, permission, f"{_group(asset)}Versions.publish"))
     result.append(_route("GET", f"/providers/{PROVIDER}/operations", AUTHENTICATED, "Operations.list"))
-    return result + _registries()
-
-
-def _registries() -> list[Route]:
-    base = f"{_GROUP}/registries"
-    permission = f"{PROVIDER}/registries"
-    subscription = "/subscriptions/{subscription}/providers/" + PROVIDER + "/registries"
-    result = [
-        _route("GET", subscription, f"{permission}/{_READ}", "Registries.list_by_subscription"),
-        _route("GET", base, f"{permission}/{_READ}", "Registries.list"),
-    ]
-    for method, right, verb in (*_VERBS, _PATCH):
-        result.append(_route(method, f"{base}/{{registry}}", f"{permission}/{right}", f"Registries.{verb}"))
-    for path, right, operation in (
-        ("removeRegions", "removeRegions/action", "Registries.remove_regions"),
-        (
-            "datareferences/{name}/versions/{version}",
-            "datareferences/read",
-            "RegistryDataReferences.get_blob_reference_sas",
-        ),
-    ):
-        result.append(_route("POST", f"{base}/{{registry}}/{path}", f"{permission}/{right}", operation))
-    for asset in _ASSETS:
-        group = f"Registry{_group(asset)}{{}}"
-        path = f"{base}/{{registry}}/{asset}"
-        result.append(_route("GET", path, f"{permission}/{asset}/{_READ}", group.format("Containers.list")))
-        result.append(
-            _route("GET", f"{path}/{{name}}/versions", f"{permission}/{asset}/{_READ}", group.format("Versions.list"))
-        )
-        for method, right, verb in _VERBS:
-            container, version = f"{path}/{{name}}", f"{path}/{{name}}/versions/{{version}}"
-            result.append(
-                _route(method, container, f"{permission}/{asset}/{right}", group.format(f"Containers.{verb}"))
-            )
-            result.append(_route(method, version, f"{permission}/{asset}/{right}", group.format(f"Versions.{verb}")))
-        result.append(
-            _route(
-                "POST",
-                f"{path}/{{name}}/versions/{{version}}/startPendingUpload",
-                f"{permission}/{asset}/write",
-                group.format("Versions.create_or_get_start_pending_upload"),
-            )
-        )
+    remove_regions = f"{_GROUP}/registries/{{registry}}/removeRegions"
+    permission = f"{PROVIDER}/registries/removeRegions/action"
+    result.append(_route("POST", remove_regions, permission, "Registries.remove_regions"))
     return result
 
 

@@ -34,6 +34,11 @@ class ArmId:
         """The workspace's name when this id is one or lies in one."""
         return self.names[0] if self.types and self.types[0].lower() == "workspaces" else None
 
+    @property
+    def registry(self) -> str | None:
+        """The registry's name when this id is one or lies in one."""
+        return self.names[0] if self.types and self.types[0].lower() == "registries" else None
+
     def __str__(self) -> str:
         text = f"/subscriptions/{self.subscription}"
         if self.resource_group is not None:
@@ -74,3 +79,20 @@ def workspace_of(arm_id: str) -> str:
     if not found.workspace or found.resource_group is None:
         raise ValueError(f"'{arm_id}' does not lie in a workspace")
     return workspace_id(found.subscription, found.resource_group, found.workspace)
+
+
+def registry_id(subscription: str, group: str, name: str) -> str:
+    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{PROVIDER}/registries/{name}"
+
+
+def registry_of(arm_id: str) -> str | None:
+    """The id of the registry that `arm_id` is or lies in; None where it lies elsewhere. Raises ValueError."""
+    found = parse(arm_id)
+    if not found.registry or found.resource_group is None:
+        return None
+    return registry_id(found.subscription, found.resource_group, found.registry)
+
+
+def asset_home(arm_id: str) -> str:
+    """The id of the registry or workspace that an asset lies in. Raises ValueError."""
+    return registry_of(arm_id) or workspace_of(arm_id)

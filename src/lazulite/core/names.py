@@ -31,6 +31,7 @@ WORKSPACE = NameRule(
     r"[a-zA-Z0-9][a-zA-Z0-9_\-]{2,32}",
     "it must be 3 to 33 letters, digits, '-' or '_', and begin with a letter or digit",
 )
+REGISTRY = WORKSPACE
 COMPUTE = NameRule(
     r"[a-zA-Z][a-zA-Z0-9\-]{1,22}[a-zA-Z0-9]",
     "it must be 3 to 24 letters, digits or '-', begin with a letter and not end with '-'",

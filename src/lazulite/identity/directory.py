@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -28,8 +29,10 @@ class Assignment:
 class Directory:
     """Answers `authenticate` and `allows`. One server process owns the store, so memory is the truth's mirror."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, everyone: Mapping[str, Role] | None = None) -> None:
+        """`everyone` are roles by scope that every authenticated principal holds, jobs too."""
         self._database = database
+        self._everyone = {arm_id.key(scope): role for scope, role in (everyone or {}).items()}
         self._by_hash: dict[str, Principal] = {}
         self._by_id: dict[str, Principal] = {}
         self._assignments: dict[str, list[Assignment]] = {}
@@ -48,6 +51,8 @@ class Directory:
     def allows(self, principal: Principal, action: str, scope: str) -> bool:
         """Whether an assignment at `scope` or above it, or a job's own right, covers `action`."""
         key = arm_id.key(scope) or "/"
+        if any(_covers(shared, key) and role.allows(action) for shared, role in self._everyone.items()):
+            return True
         if principal.run is not None:
             inside = principal.workspace is not None and _covers(arm_id.key(principal.workspace), key)
             return inside and JOB.allows(action)

@@ -43,6 +43,11 @@ BUILT_IN = (
          f"{_ML}/workspaces/computes/*/delete", f"{_ML}/workspaces/computes/listKeys/action",
          f"{_ML}/workspaces/listKeys/action"),
     ),
+    Role(
+        "AzureML Registry User",
+        "1823dd4f-9b8c-4ab6-ab4e-7397a3684615",
+        (f"{_ML}/registries/read", f"{_ML}/registries/assets/*"),
+    ),
 )  # fmt: skip
 
 #: What a job's own token may do, in its own workspace only.
@@ -54,6 +59,10 @@ JOB = Role(
      f"{_ML}/workspaces/environments/write", f"{_ML}/workspaces/components/write", f"{_ML}/workspaces/codes/*",
      "Microsoft.Storage/storageAccounts/blobServices/*", "Microsoft.Storage/storageAccounts/fileServices/*"),
 )  # fmt: skip
+
+
+#: What every authenticated principal may do in the registry that comes with the server.
+REGISTRY_READER = Role("Registry Reader", "", (f"{_ML}/registries/read", f"{_ML}/registries/assets/read"))
 
 
 def named(name: str) -> Role | None:

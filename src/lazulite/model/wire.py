@@ -176,6 +176,11 @@ class Workspace(_Wire):
     hub_resource_id: str | None = None
 
 
+class Registry(_Wire):
+    public_network_access: str | None = None
+    intellectual_property_publisher: str | None = None
+
+
 class Envelope(_Wire):
     """What every ARM document may have around its properties."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from lazulite.core import arm_id
 from lazulite.core.errors import conflict, validation
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import BlobPlace
-from lazulite.resources import places
+from lazulite.resources import places, registry_storage
 from lazulite.resources.declaration import Reading, Write
 from lazulite.store.resources import Json, Resource
 
@@ -44,10 +45,15 @@ def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
 def follow(write: Write, name: str) -> None:
     """Replace an address that names a job's output by the datastore path behind it, which outlives the job.
 
-    Raises ApiError 404 where there is no such job or output.
+    Raises ApiError 404 where there is no such job or output, and 400 where an asset of a registry has its files
+    elsewhere.
     """
     uri = write.properties.get(name)
-    if isinstance(uri, str) and uri.startswith(_OF_JOBS):
+    registry = arm_id.registry_of(write.id)
+    if registry is not None:
+        if isinstance(uri, str) and write.existing is None:
+            registry_storage.check_address(write, registry, uri, f"properties.{name}")
+    elif isinstance(uri, str) and uri.startswith(_OF_JOBS):
         target = f"properties.{name}"
         found = places.locate(write.connection, write.workspace, write.services.storage, uri, target=target)
         write.properties[name] = found.uri

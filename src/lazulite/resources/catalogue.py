@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from lazulite.resources import codes, components, computes, data, datastores, environments, jobs, models, workspaces
+from lazulite.resources import (
+    codes,
+    components,
+    computes,
+    data,
+    datastores,
+    environments,
+    jobs,
+    models,
+    registries,
+    registry_assets,
+    workspaces,
+)
 from lazulite.resources.declaration import ResourceType
 
 ALL: tuple[ResourceType, ...] = (
@@ -15,4 +27,6 @@ ALL: tuple[ResourceType, ...] = (
     components.TYPE,
     codes.TYPE,
     jobs.TYPE,
+    registries.TYPE,
+    *registry_assets.ALL,
 )

@@ -15,6 +15,7 @@ from lazulite.store.resources import Resource
 
 
 def prepare(write: Write) -> None:
+    assets.follow(write, "codeUri")
     assets.prepare(write, ("codeUri",), "Code asset")
     if not isinstance(write.properties.get("codeUri"), str):
         raise validation("A code asset needs properties.codeUri, the address its files were uploaded to.", "codeUri")
@@ -26,7 +27,9 @@ def by_hash(reading: Reading, container: str) -> list[Resource] | None:
     wanted = reading.query.get("hash")
     if wanted is None:
         return None
-    return resources.labelled(reading.connection, arm_id.workspace_of(container), TYPE.type, wanted)
+    home = arm_id.asset_home(container)
+    type_ = f"{arm_id.parse(container).type}/versions"
+    return resources.labelled(reading.connection, home, type_, wanted)
 
 
 def start_pending_upload(call: Call) -> Answer:

@@ -12,11 +12,16 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import ApiError
 from lazulite.core.names import RESOURCE, NameRule
 from lazulite.core.principal import Principal
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 from lazulite.vault.sealed import SealedSecrets
+
+
+#: The least role with which others may use the assets of a registry or workspace.
+_ROLES = {"registry": "AzureML Registry User", "workspace": "AzureML Data Scientist"}
 
 
 class Storage(StorageLocator, Protocol):
@@ -30,6 +35,16 @@ class Storage(StorageLocator, Protocol):
         """Make an account's containers where they are missing. Idempotent."""
         ...
 
+    async def clear(self, account: str) -> None:
+        """Remove all containers of an account that is given up, with what they hold. Idempotent."""
+        ...
+
+
+class Access(Protocol):
+    def allows(self, principal: Principal, action: str, scope: str) -> bool:
+        """Whether the principal holds a role at `scope` (an ARM id) or above that covers `action`."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -41,6 +56,7 @@ class Services:
     tenant: str
     secrets: SealedSecrets
     storage: Storage
+    access: Access
 
 
 @dataclass(slots=True)
@@ -51,6 +67,20 @@ class Reading:
     services: Services
     principal: Principal
     query: Mapping[str, str] = field(default_factory=dict)
+
+    def require(self, action: str, scope: str, target: str) -> None:
+        """For what lies beyond the scope that the path names. Raises ApiError 403 naming the role to ask for."""
+        if self.services.access.allows(self.principal, action, scope):
+            return
+        name = scope.rsplit("/", 1)[1]
+        noun = "registry" if arm_id.parse(scope).registry else "workspace"
+        raise ApiError(
+            403,
+            "AuthorizationFailed",
+            f"'{self.principal.name}' may not use what lies in the {noun} '{name}': that needs the action '{action}'. "
+            f"Ask an Owner of the {noun} for the role '{_ROLES[noun]}' on it.",
+            target=target,
+        )
 
 
 @dataclass(slots=True)
@@ -170,6 +200,10 @@ class ResourceType:
     hidden: Callable[[Json], bool] | None = None
     #: Largest body of a PUT in bytes; None leaves it to the server's settings.
     max_body: int | None = None
+    #: What stands before `/read`, `/write` and `/delete` in permissions; None is the type itself.
+    rights: str | None = None
+    #: The id that clients are told, from the row's; None is the row's own.
+    shown_id: Callable[[str], str] | None = None
     #: States after which a PUT's or DELETE's long-running operation is over; None finishes at once.
     settled: tuple[str, ...] | None = None
 

@@ -1,10 +1,14 @@
-"""What clients' references mean: assets, computes and datastores of a workspace, and curated environments.
+"""What clients' references mean: assets of workspaces and registries, curated environments, computes and datastores.
 
 Every function runs inside the caller's transaction and raises ApiError 400 or 404 with `target`, the field at fault,
-and the nearest names there are.
+and the nearest names there are. Short forms (`azureml:name:version`) mean assets of `home`, the ARM id of a workspace or
+a registry. With `access` what lies elsewhere is looked for only where the caller may read; it raises ApiError 403. The
+engine leaves it out: rights are asked for once, when a job is submitted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from sqlalchemy.engine import Connection
 
@@ -14,9 +18,13 @@ from lazulite.core.errors import ApiError, nearest, not_found, validation
 from lazulite.environments import catalogue
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import AssetReference
+from lazulite.resources import registries
 from lazulite.resources.versions import latest
 from lazulite.store import resources
 from lazulite.store.resources import Resource
+
+#: `(action, scope, target)`: raises ApiError 403 where the caller may not.
+Access = Callable[[str, str, str], None]
 
 _NOUNS = {
     "environments": "environment",
@@ -26,60 +34,76 @@ _NOUNS = {
     "codes": "code asset",
 }
 _LATEST = ("latest", "azureml_default", "default")
+#: What reading the data of another workspace needs: a datastore is as good as its key.
+KEYS = f"{PROVIDER}/workspaces/datastores/listSecrets/action"
 
 
 def environment(
-    c: Connection, workspace: str, reference: str, *, target: str = "environmentId"
+    c: Connection, home: str, reference: str, *, target: str = "environmentId", access: Access | None = None
 ) -> Resource | catalogue.CuratedEnvironment:
     """The version of an environment that is meant: a registered one, or a curated one of the catalogue."""
     found = _parsed(reference, "environments", target)
-    if found.registry is None:
-        registered = _version(c, found.workspace or workspace, "environments", found)
-        if registered is not None:
-            return registered
-    curated = catalogue.lookup(found.name, found.version or found.label, registry=found.registry)
-    if curated is not None:
+    named = found.registry or (None if found.workspace else arm_id.parse(home).registry)
+    curated = catalogue.lookup(found.name, found.version or found.label, registry=named)
+    if named is not None and curated is not None and registries.find(c, named) is None:
         return curated
-    raise _missing(c, workspace, "environments", found, target, known=[entry.name for entry in catalogue.all()])
+    where = _home(c, home, found, "environments", target, access)
+    registered = _version(c, where, "environments", found)
+    if registered is not None or curated is not None:
+        return registered or curated
+    raise _missing(c, where, "environments", found, target, known=[entry.name for entry in catalogue.all()])
 
 
-def data(c: Connection, workspace: str, reference: str, *, target: str = "uri") -> Resource:
+def data(c: Connection, home: str, reference: str, *, target: str = "uri", access: Access | None = None) -> Resource:
     """The version of a data asset that is meant."""
-    return _asset(c, workspace, "data", reference, target)
+    return _asset(c, home, "data", reference, target, access)
 
 
-def model(c: Connection, workspace: str, reference: str, *, target: str = "uri") -> Resource:
-    return _asset(c, workspace, "models", reference, target)
+def model(c: Connection, home: str, reference: str, *, target: str = "uri", access: Access | None = None) -> Resource:
+    return _asset(c, home, "models", reference, target, access)
 
 
-def component(c: Connection, workspace: str, reference: str, *, target: str = "componentId") -> Resource:
-    return _asset(c, workspace, "components", reference, target)
+def component(
+    c: Connection, home: str, reference: str, *, target: str = "componentId", access: Access | None = None
+) -> Resource:
+    return _asset(c, home, "components", reference, target, access)
 
 
-def code(c: Connection, workspace: str, reference: str, *, target: str = "codeId") -> Resource:
-    return _asset(c, workspace, "codes", reference, target)
+def code(c: Connection, home: str, reference: str, *, target: str = "codeId", access: Access | None = None) -> Resource:
+    return _asset(c, home, "codes", reference, target, access)
 
 
 def compute(c: Connection, workspace: str, reference: str, *, target: str = "computeId") -> Resource:
-    """A compute by name (`azureml:cpu-cluster`, `cpu-cluster`) or ARM id."""
-    return _child(c, workspace, "computes", "compute", reference, target)
+    """A compute of the workspace by name (`azureml:cpu-cluster`, `cpu-cluster`) or ARM id."""
+    found = _child(c, workspace, "computes", "compute", reference, target)
+    if arm_id.key(arm_id.workspace_of(found.id)) != arm_id.key(workspace):
+        raise validation(f"The compute '{found.name}' lies in another workspace, and jobs run in their own.", target)
+    return found
 
 
-def datastore(c: Connection, workspace: str, reference: str, *, target: str = "datastore") -> Resource:
-    return _child(c, workspace, "datastores", "datastore", reference, target)
+def datastore(
+    c: Connection, workspace: str, reference: str, *, target: str = "datastore", access: Access | None = None
+) -> Resource:
+    text = str(reference).strip().removeprefix("azureml:")
+    elsewhere = _workspace_of("/" + text.strip("/")) if "/" in text else None
+    require_access(workspace, elsewhere or workspace, KEYS, target, access)
+    return _child(c, elsewhere or workspace, "datastores", "datastore", reference, target)
 
 
-def _asset(c: Connection, workspace: str, collection: str, reference: str, target: str) -> Resource:
+def require_access(home: str, elsewhere: str, action: str, target: str, access: Access | None) -> None:
+    """Ask for the right to what lies in another workspace or registry; what lies in `home` needs none."""
+    if access is not None and arm_id.key(elsewhere) != arm_id.key(home):
+        access(action, elsewhere, target)
+
+
+def _asset(
+    c: Connection, home: str, collection: str, reference: str, target: str, access: Access | None
+) -> Resource:
     found = _parsed(reference, collection, target)
-    if found.registry is not None:
-        raise not_found(
-            f"The registry '{found.registry}' has no {_NOUNS[collection]} '{found.name}' on this server, which serves "
-            f"environments of registries only. Make it in the workspace and name it 'azureml:{found.name}:VERSION'.",
-            target,
-        )
-    version = _version(c, found.workspace or workspace, collection, found)
+    where = _home(c, home, found, collection, target, access)
+    version = _version(c, where, collection, found)
     if version is None:
-        raise _missing(c, found.workspace or workspace, collection, found, target)
+        raise _missing(c, where, collection, found, target)
     return version
 
 
@@ -90,29 +114,52 @@ def _parsed(reference: str, collection: str, target: str) -> AssetReference:
         raise validation(f"{error}.", target) from None
 
 
-def _version(c: Connection, workspace: str, collection: str, found: AssetReference) -> Resource | None:
-    container = f"{workspace}/{collection}/{found.name}"
+def _home(
+    c: Connection, home: str, found: AssetReference, collection: str, target: str, access: Access | None
+) -> str:
+    """The workspace or registry that a reference leads to. Raises ApiError 403 or 404."""
+    if found.registry is None:
+        where = found.workspace or home
+        require_access(home, where, f"{PROVIDER}/workspaces/{collection}/versions/read", target, access)
+        return where
+    registry = registries.require(c, found.registry, target=target)
+    require_access(home, registry.id, f"{registries.ASSET_RIGHTS}/read", target, access)
+    return registry.id
+
+
+def _version(c: Connection, home: str, collection: str, found: AssetReference) -> Resource | None:
+    container = f"{home}/{collection}/{found.name}"
     if found.version is not None and found.version.lower() not in _LATEST:
         return resources.get(c, f"{container}/versions/{found.version}")
     if (found.label or found.version or "latest").lower() not in _LATEST:
         return None
-    return latest(c, container, f"{PROVIDER}/workspaces/{collection}/versions")
+    return latest(c, container, _versions(home, collection))
+
+
+def _versions(home: str, collection: str) -> str:
+    """The type of the versions of a collection."""
+    return f"{PROVIDER}/{'registries' if arm_id.parse(home).registry else 'workspaces'}/{collection}/versions"
 
 
 def _missing(
-    c: Connection, workspace: str, collection: str, found: AssetReference, target: str, known: list[str] | None = None
+    c: Connection, home: str, collection: str, found: AssetReference, target: str, known: list[str] | None = None
 ) -> ApiError:
-    noun = _NOUNS[collection]
-    type_ = f"{PROVIDER}/workspaces/{collection}/versions"
-    versions = resources.children(c, f"{workspace}/{collection}/{found.name}", type_, newest_first=True, limit=8)
+    noun, type_ = _NOUNS[collection], _versions(home, collection)
+    versions = resources.children(c, f"{home}/{collection}/{found.name}", type_, newest_first=True, limit=8)
     wanted = found.version or found.label or "latest"
+    registry = arm_id.parse(home).registry
+    where = f" in the registry '{registry}'" if registry else ""
     if versions:
-        there = ", ".join(f"'{version.name}'" for version in versions)
-        return not_found(f"The {noun} '{found.name}' has no version or label '{wanted}'. It has {there}.", target)
+        there = ", ".join(f"'{version.name}'" + (" (archived)" if version.archived else "") for version in versions)
+        return not_found(f"The {noun} '{found.name}'{where} has no version or label '{wanted}'. It has {there}.", target)
     if known and found.name.lower() in (name.lower() for name in known):
         return not_found(f"The curated environment '{found.name}' has no version or label '{wanted}'.", target)
-    names = {version.id.rsplit("/", 3)[1] for version in resources.under(c, workspace, type_)} | set(known or ())
-    return not_found(f"There is no {noun} '{found.name}'.{nearest(found.name, names)}", target)
+    names = {version.id.rsplit("/", 3)[1] for version in resources.under(c, home, type_)} | set(known or ())
+    near = nearest(found.name, names)
+    if registry is None:
+        return not_found(f"There is no {noun} '{found.name}'.{near}", target)
+    load = f" 'lazulite registry load FOLDER --registry {registry} --only {found.name}' loads it from its files."
+    return not_found(f"The registry '{registry}' has no {noun} '{found.name}' on this server.{near}{load}", target)
 
 
 def _child(c: Connection, workspace: str, collection: str, noun: str, reference: str, target: str) -> Resource:

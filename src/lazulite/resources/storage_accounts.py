@@ -48,6 +48,15 @@ def provision(write: Write, workspace_guid: str) -> dict[str, str]:
     return ids
 
 
+def provision_account(write: Write) -> str:
+    """Make the storage account of a new registry, without containers. Returns its id."""
+    group = write.id.split("/providers/")[0]
+    stem = re.sub(r"[^a-z0-9]", "", write.name.lower())
+    id_ = f"{group}/providers/{TYPE}/{stem[:12]}{hashlib.sha256(write.id.lower().encode()).hexdigest()[:8]}"
+    _account(write, id_)
+    return id_
+
+
 def containers(workspace_guid: str) -> tuple[list[str], list[str]]:
     """The containers and file shares of a workspace's default datastores."""
     return [f"azureml-blobstore-{workspace_guid}", "azureml"], [

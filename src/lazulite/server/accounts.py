@@ -77,6 +77,10 @@ class StorageAccounts:
             if await self._store.container(account, name) is None:
                 await self._store.create_container(account, name, ContainerRecord())
 
+    async def clear(self, account: str) -> None:
+        for container in await self._store.containers(account):
+            await self._store.delete_container(account, container.name)
+
     def _changed(self, keys: frozenset[str]) -> None:
         if any("/providers/microsoft.storage/storageaccounts/" in key for key in keys):
             self._load()

@@ -140,14 +140,15 @@ class Application:
 
 
 def scope_of(params: dict[str, str]) -> str:
-    """The ARM scope that a path's parameters name, as deep as the workspace."""
+    """The ARM scope that a path's parameters name, as deep as the workspace or registry."""
     scope = ""
     if "subscription" in params:
         scope = f"/subscriptions/{params['subscription']}"
         if "group" in params:
             scope += f"/resourceGroups/{params['group']}"
-            if "workspace" in params:
-                scope += f"/providers/Microsoft.MachineLearningServices/workspaces/{params['workspace']}"
+            for name, collection in (("workspace", "workspaces"), ("registry", "registries")):
+                if name in params:
+                    scope += f"/providers/Microsoft.MachineLearningServices/{collection}/{params[name]}"
     return scope
 
 

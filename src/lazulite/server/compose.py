@@ -27,7 +27,7 @@ from lazulite.engine.settings import EngineSettings
 from lazulite.identity import roles
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
-from lazulite.resources import catalogue, storage_accounts, vm_sizes, workspaces
+from lazulite.resources import catalogue, registries, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
 from lazulite.server import debug_plans, mlflow_pages, pages, sign_in
 from lazulite.server import isolation as isolations
@@ -97,14 +97,16 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     authority = addresses.https_url.split("://", 1)[1]
     accounts = StorageAccounts(database, secrets, store, authority)
     artifacts = Artifacts(database, accounts, store)
-    services = Services(addresses.https_url, addresses.http_url, settings.location, keys.tenant, secrets, accounts)
+    directory = Directory(database, {registries.AZUREML_ID: roles.REGISTRY_READER})
+    services = Services(
+        addresses.https_url, addresses.http_url, settings.location, keys.tenant, secrets, accounts, directory
+    )
     issuer = TokenIssuer(
         load_key(settings.secrets_root / "signing_key.pem"),
         issuer=addresses.https_url,
         tenant=keys.tenant,
         lifetime_s=settings.token_lifetime_seconds,
     )
-    directory = Directory(database)
     context = ApiContext(database, services, directory)
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
@@ -190,7 +192,7 @@ def _store(settings: Settings) -> BlobStore:
 
 
 async def _first_start(context: ApiContext, directory: Directory, keys: Keys) -> None:
-    """The user this home belongs to, and the workspace every example can count on."""
+    """The user this home belongs to, the workspace every example can count on, and the registry `azureml`."""
     if directory.authenticate(keys.user) is None:
         owner = Principal(keys.tenant, "local user", "User")
         role = roles.named("Owner")
@@ -204,6 +206,8 @@ async def _first_start(context: ApiContext, directory: Directory, keys: Keys) ->
         await context.database.write(lambda c: management.ensure_group(c, group, context.services.location, user.name))
         body = {"location": context.services.location, "properties": {"friendlyName": "Default workspace"}}
         await write.put(context, workspaces.TYPE, DEFAULT_WORKSPACE, body, write.Origin(user))
+    if await context.database.read(lambda c: resources.get(c, registries.AZUREML_ID)) is None:
+        await write.put(context, registries.TYPE, registries.AZUREML_ID, {}, write.Origin(user))
 
 
 async def _ensure_containers(context: ApiContext) -> None:

@@ -1,0 +1,149 @@
+"""Registries: assets that workspaces share. A registry has storage of its own and a name of its own on the server."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from lazulite.core import arm_id, names
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import ApiError, conflict, nearest, not_found, validation
+from lazulite.model import wire
+from lazulite.resources import storage_accounts
+from lazulite.resources.declaration import Call, Reading, ResourceType, Shape, Verb, Write
+from lazulite.store import resources
+from lazulite.store.resources import Json, Resource
+
+#: The registry that every server has. It lies where only roles over the whole server reach.
+PLATFORM_SUBSCRIPTION = "00000000-0000-0000-0000-0000000000ff"
+PLATFORM_GROUP = "rg-lazulite-platform"
+AZUREML = "azureml"
+AZUREML_ID = arm_id.registry_id(PLATFORM_SUBSCRIPTION, PLATFORM_GROUP, AZUREML)
+#: What stands before the right in the permissions of all that a registry holds, as in Azure's own roles.
+ASSET_RIGHTS = f"{PROVIDER}/registries/assets"
+
+
+def find(connection: Connection, name: str) -> Resource | None:
+    """The registry of that name (any case), wherever it lies."""
+    found = resources.labelled(connection, "/subscriptions", TYPE.type, name.lower())
+    return found[0] if found else None
+
+
+def require(connection: Connection, name: str, *, target: str = "registryName") -> Resource:
+    """The registry of that name. Raises ApiError 404 with the nearest name and how to make one."""
+    found = find(connection, name)
+    if found is None:
+        raise missing(name, all_names(connection), target=target)
+    return found
+
+
+def missing(name: str, known: list[str], *, target: str = "registryName") -> ApiError:
+    return not_found(
+        f"There is no registry '{name}' on this server.{nearest(name, known)} "
+        "`ml_client.registries.begin_create(Registry(name=..., location=..., replication_locations=[...]))` makes one.",
+        target,
+        code="RegistryNotFound",
+    )
+
+
+def all_names(connection: Connection) -> list[str]:
+    return [row.name for row in resources.under(connection, "/subscriptions", TYPE.type)]
+
+
+def prepare(write: Write) -> None:
+    """A new registry gets storage of its own in the same transaction."""
+    elsewhere = find(write.connection, write.name)
+    if elsewhere is not None and elsewhere.key != arm_id.key(write.id):
+        raise conflict(
+            f"The name '{write.name}' is taken by another registry of this server; their names are unique on a server. "
+            "Choose another name.",
+            "name",
+            code="RegistryNameNotAvailable",
+        )
+    write.body.setdefault("location", write.services.location)
+    write.body["tags"] = write.body.get("tags") or {}
+    write.body.setdefault("identity", {"type": "SystemAssigned", "tenantId": write.services.tenant})
+    properties = write.properties
+    properties["regionDetails"] = _regions(write)
+    properties.setdefault("publicNetworkAccess", "Enabled")
+    write.label, write.state = write.name.lower(), "Succeeded"
+    if write.existing is not None:
+        properties["storageAccount"] = write.existing.properties["storageAccount"]
+        return
+    properties["storageAccount"] = storage_accounts.provision_account(write)
+
+
+def view(reading: Reading, resource: Resource) -> Json:
+    services, properties = reading.services, resource.properties
+    account = str(properties["storageAccount"])
+    storage = {
+        "systemCreatedStorageAccount": {
+            "storageAccountName": account.rsplit("/", 1)[1],
+            "storageAccountType": "Standard_LRS",
+            "storageAccountHnsEnabled": False,
+            "allowBlobPublicAccess": False,
+            "armResourceId": {"resourceId": account},
+        }
+    }
+    shown = {name: value for name, value in properties.items() if value is not None and name != "storageAccount"}
+    return {
+        **shown,
+        "provisioningState": "Succeeded",
+        "regionDetails": [
+            {"location": region, "acrDetails": [], "storageAccountDetails": [storage]}
+            for region in properties["regionDetails"]
+        ],
+        "managedResourceGroup": {"resourceId": resource.id.split("/providers/")[0]},
+        "discoveryUrl": f"{services.base_url}/registrymanagement/v1.0/registries/{resource.name}/discovery",
+        "mlFlowRegistryUri": f"{services.base_url}/mlflow/rest{resource.id}",
+    }
+
+
+def remove(call: Call) -> None:
+    """A registry goes with all that it holds, its storage too."""
+    if call.resource.key == arm_id.key(AZUREML_ID):
+        raise conflict(f"The registry '{AZUREML}' belongs to the server and cannot be deleted.", "name")
+    account = str(call.resource.properties["storageAccount"])
+    resources.delete(call.connection, account)
+    call.services.secrets.delete(call.connection, account)
+    call.after.append(lambda: call.services.storage.clear(account.rsplit("/", 1)[1]))
+
+
+def _regions(write: Write) -> list[str]:
+    """The names of its regions: all of them are this machine."""
+    given = write.properties.get("regionDetails")
+    if given is None and write.existing is not None:
+        return list(write.existing.properties["regionDetails"])
+    if given is None:
+        return [str(write.body["location"])]
+    if not isinstance(given, list) or not given:
+        raise validation("A registry needs at least one region.", "properties.regionDetails")
+    return [_region(number, detail) for number, detail in enumerate(given)]
+
+
+def _region(number: int, detail: object) -> str:
+    target = f"properties.regionDetails[{number}]"
+    if isinstance(detail, str):
+        return detail  # a PATCH brings back what is stored
+    if not isinstance(detail, dict) or not isinstance(detail.get("location"), str):
+        raise validation("A region needs a location.", f"{target}.location")
+    for account in detail.get("storageAccountDetails") or ():
+        if isinstance(account, dict) and account.get("userCreatedStorageAccount"):
+            raise validation(
+                "A registry's storage account is made with the registry here; leave storage_config out, or ask for a "
+                "system-created one.",
+                f"{target}.storageAccountDetails",
+            )
+    return str(detail["location"])
+
+
+TYPE = ResourceType(
+    collection="registries",
+    operations="Registries",
+    wire=wire.Registry,
+    shape=Shape.TRACKED,
+    verbs=frozenset(Verb),
+    prepare=prepare,
+    view=view,
+    remove=remove,
+    name_rule=names.REGISTRY,
+)
