@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import SUBSCRIPTION, WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
@@ -20,21 +16,6 @@ ENVIRONMENT = {"environmentId": "azureml:AzureML-sklearn-1.5@latest"}
 
 def job(**properties: Any) -> dict[str, Any]:
     return {"properties": {"jobType": "Command", "command": "echo", **ENVIRONMENT, **properties}}
-
-
-@dataclass(frozen=True)
-class Bad:
-    """A request, and what its refusal must hold."""
-
-    name: str
-    method: str
-    path: str
-    body: Any = None
-    status: int = 400
-    says: str = ""
-    target: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    raw: bytes | None = None
 
 
 CORPUS = [
@@ -176,17 +157,3 @@ def test_nothing_is_left_behind(server: RunningServer) -> None:
     assert [w["name"] for w in workspaces["value"]] == ["mlw-default"]
     _, groups = send(server, Bad("", "GET", f"/subscriptions/{SUBSCRIPTION}/resourceGroups"))
     assert [g["name"] for g in groups["value"]] == ["rg-lazulite"]
-
-
-def send(server: RunningServer, bad: Bad) -> tuple[int, Any]:
-    data = bad.raw if bad.raw is not None else (None if bad.body is None else json.dumps(bad.body).encode())
-    headers = {"Authorization": f"Bearer {server.token()}", "Content-Type": "application/json", **bad.headers}
-    headers = {name: value for name, value in headers.items() if value}
-    request = urllib.request.Request(f"{server.https_url}{bad.path}", data=data, method=bad.method, headers=headers)
-    context = ssl.create_default_context(cafile=server.bundle)
-    try:
-        with urllib.request.urlopen(request, context=context) as answer:
-            content = answer.read()
-            return answer.status, json.loads(content) if content else None
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())

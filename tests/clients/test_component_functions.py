@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from azure.ai.ml import MLClient, dsl
 from azure.ai.ml.entities import AmlCompute, Environment
+from tests.clients.small_jobs import ended
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -77,10 +77,7 @@ def test_functions_are_steps(
         return {"told": steps.tell(folder=one.outputs.made).outputs.made}
 
     job = ml_client.jobs.create_or_update(pipeline(a=1.5 + registered))
-    deadline = time.monotonic() + 180
-    while (done := ml_client.jobs.get(job.name)).status not in ("Completed", "Failed", "Canceled"):
-        assert time.monotonic() < deadline, f"{job.name} is still {done.status}"
-        time.sleep(0.1)
+    done = ended(ml_client, job.name)
     logs = {
         str(child.display_name): log.read_text()
         for child in ml_client.jobs.list(parent_job_name=job.name)

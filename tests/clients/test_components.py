@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import pytest
 from azure.ai.ml import MLClient, dsl, load_component, load_job
 from azure.ai.ml.constants import ListViewType
-from azure.ai.ml.entities import AmlCompute, Component, Environment, Job
+from azure.ai.ml.entities import Component
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from tests.clients import small_jobs
+from tests.clients.small_jobs import ended
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -115,10 +116,7 @@ output: {type: mltable}
 
 @pytest.fixture(scope="module", autouse=True)
 def _things(ml_client: MLClient) -> None:
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
-    ml_client.compute.begin_create_or_update(
-        AmlCompute(name="cpu-cluster", size="STANDARD_DS3_v2", max_instances=2)
-    ).result()
+    small_jobs.prepare(ml_client, nodes=2)
 
 
 @pytest.fixture
@@ -136,14 +134,6 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 
 def say(name: str, version: str = "") -> str:
     return COMMAND.format(name=name, version=f"version: {version}" if version else "")
-
-
-def ended(ml_client: MLClient, name: str) -> Job:
-    deadline = time.monotonic() + 120
-    while (job := ml_client.jobs.get(name)).status not in ("Completed", "Failed", "Canceled"):
-        assert time.monotonic() < deadline, f"{name} is still {job.status}"
-        time.sleep(0.1)
-    return job
 
 
 def said(server: RunningServer, ml_client: MLClient, pipeline: str) -> dict[str, str]:

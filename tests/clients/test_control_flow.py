@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient
-from azure.ai.ml.entities import Environment
-from tests.clients.test_bad_input import Bad, send
-from tests.clients.test_pipelines import ended, log, steps
+from tests.clients.raw_requests import Bad, send
+from tests.clients.small_jobs import BARE, ended, log, steps
 from tests.clients.test_stepping_in import lazulite
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
@@ -24,7 +23,7 @@ TWICE = {"type": "do_while", "body": "${{parent.jobs.single}}", "mapping": {}, "
 @pytest.fixture(scope="module")
 def submitted(ml_client: MLClient) -> dict[str, str]:
     """The names of the jobs of all pipelines, which run at the same time."""
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
+    ml_client.environments.create_or_update(BARE)
     # The cache, which comes with these features, would name components of another test run's server.
     wanted = {"AZURE_ML_CLI_PRIVATE_FEATURES_ENABLED": "true", "AZURE_ML_DISABLE_ON_DISK_CACHE": "true"}
     done = subprocess.run(

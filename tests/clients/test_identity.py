@@ -14,7 +14,7 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import AmlCompute, Data
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
-from tests.clients.test_bad_input import Bad, send
+from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients

@@ -20,7 +20,9 @@ from azure.ai.ml import (
 from azure.ai.ml.entities import AmlCompute, ComputeInstance, Data, Environment, Job, Model
 from azure.ai.ml.exceptions import JobException
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from tests.clients.test_bad_input import Bad, send
+from tests.clients import small_jobs
+from tests.clients.raw_requests import Bad, send
+from tests.clients.small_jobs import ended, log
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
@@ -29,10 +31,7 @@ Run = Callable[..., Job]
 
 @pytest.fixture(scope="module", autouse=True)
 def _things(ml_client: MLClient) -> None:
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
-    ml_client.compute.begin_create_or_update(
-        AmlCompute(name="cpu-cluster", size="STANDARD_DS3_v2", max_instances=2)
-    ).result()
+    small_jobs.prepare(ml_client, nodes=2)
 
 
 @pytest.fixture
@@ -45,21 +44,6 @@ def run(ml_client: MLClient) -> Run:
         return ended(ml_client, job.name) if wait else job
 
     return submit
-
-
-def ended(ml_client: MLClient, name: str) -> Job:
-    deadline = time.monotonic() + 120
-    while True:
-        job = ml_client.jobs.get(name)
-        if job.status in ("Completed", "Failed", "Canceled"):
-            return job
-        assert time.monotonic() < deadline, f"{name} is still {job.status}"
-        time.sleep(0.1)
-
-
-def log(server: RunningServer, job: Job, file: str = "user_logs/std_log.txt") -> str:
-    found = next(server.home.glob(f"storage/*/azureml/ExperimentRun/dcid.{job.name}/{file}"), None)
-    return found.read_text() if found else ""
 
 
 def test_literals_optional_and_variables(server: RunningServer, run: Run) -> None:

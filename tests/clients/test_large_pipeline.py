@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient
-from tests.clients.test_bad_input import Bad, send
+from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, dsl, load_component, load_job
-from azure.ai.ml.entities import AmlCompute, Environment, Job
+from azure.ai.ml.entities import Environment, Job
 from azure.ai.ml.exceptions import JobException
 from azure.ai.ml.parallel import RunFunction, parallel_run_function
 from azure.core.exceptions import HttpResponseError
+from tests.clients import small_jobs
 
 pytestmark = pytest.mark.clients
 
@@ -120,9 +120,7 @@ def scored(folder: Path, script: str, kind: str, environment: Any, **settings: A
 @pytest.fixture(scope="module")
 def jobs(ml_client: MLClient, folder: Path) -> dict[str, Job]:
     """Every job of these tests, submitted together."""
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
-    size = AmlCompute(name="cpu-cluster", size="STANDARD_DS3_v2", max_instances=8)
-    ml_client.compute.begin_create_or_update(size).result()
+    small_jobs.prepare(ml_client, nodes=8)
     ml_client.components.create_or_update(load_component(folder / "component.yml"))
     pandas = Environment(
         image="mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04", conda_file=str(folder / "conda.yml")
@@ -168,11 +166,7 @@ def jobs(ml_client: MLClient, folder: Path) -> dict[str, Job]:
 @pytest.fixture
 def ended(ml_client: MLClient, jobs: dict[str, Job]) -> Callable[[str], Job]:
     def wait(name: str) -> Job:
-        deadline = time.monotonic() + 180
-        while (job := ml_client.jobs.get(jobs[name].name)).status not in ("Completed", "Failed", "Canceled"):
-            assert time.monotonic() < deadline, f"{name} is still {job.status}"
-            time.sleep(0.1)
-        return job
+        return small_jobs.ended(ml_client, jobs[name].name)
 
     return wait
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,16 @@ from typing import Any
 import pytest
 from azure.ai.ml import MLClient, MpiDistribution, Output, PyTorchDistribution, command, dsl, load_job
 from azure.ai.ml.entities import (
-    AmlCompute,
     AmlTokenConfiguration,
     Command,
     Data,
-    Environment,
     Job,
     JobResourceConfiguration,
     QueueSettings,
     UserIdentityConfiguration,
 )
+from tests.clients import small_jobs
+from tests.clients.small_jobs import ended, log
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -43,10 +42,7 @@ def show() -> Command:
 
 @pytest.fixture(scope="module", autouse=True)
 def _things(ml_client: MLClient) -> None:
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
-    for name in ("cpu-cluster", "other-cluster"):
-        wanted = AmlCompute(name=name, size="STANDARD_DS3_v2", max_instances=4)
-        ml_client.compute.begin_create_or_update(wanted).result()
+    small_jobs.prepare(ml_client, "cpu-cluster", "other-cluster")
 
 
 @pytest.fixture
@@ -57,24 +53,13 @@ def submit(ml_client: MLClient, tmp_path: Path) -> Callable[[Any], Job]:
         if isinstance(pipeline, str):
             (tmp_path / "pipeline.yml").write_text(pipeline)
             pipeline = load_job(tmp_path / "pipeline.yml")
-        name = ml_client.jobs.create_or_update(pipeline).name
-        deadline = time.monotonic() + 120
-        while (job := ml_client.jobs.get(name)).status not in ("Completed", "Failed", "Canceled"):
-            assert time.monotonic() < deadline, f"{name} is still {job.status}"
-            time.sleep(0.1)
-        return job
+        return ended(ml_client, ml_client.jobs.create_or_update(pipeline).name)
 
     return submitted
 
 
 def steps(ml_client: MLClient, name: str) -> dict[str, Job]:
     return {str(c.display_name): ml_client.jobs.get(c.name) for c in ml_client.jobs.list(parent_job_name=name)}
-
-
-def log(server: RunningServer, job: Job) -> str:
-    """The log of a step's first process."""
-    found = sorted(server.home.glob(f"storage/*/azureml/ExperimentRun/dcid.{job.name}/user_logs/std_log*.txt"))
-    return found[0].read_text() if found else ""
 
 
 def test_a_node_of_the_dsl_overrides_its_component(

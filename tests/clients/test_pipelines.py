@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl, load_job
-from azure.ai.ml.entities import AmlCompute, Environment, Job
+from azure.ai.ml.entities import Job
 from azure.ai.ml.exceptions import JobException
-from tests.clients.test_bad_input import Bad, send
+from tests.clients import small_jobs
+from tests.clients.raw_requests import Bad, send
+from tests.clients.small_jobs import ended, log, steps
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl
-from azure.ai.ml.entities import Environment, Job
+from azure.ai.ml.entities import Job
 from azure.ai.ml.sweep import Choice
+from tests.clients.small_jobs import BARE, ended
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.clients
 @pytest.fixture(scope="module")
 def failed(ml_client: MLClient, tmp_path_factory: pytest.TempPathFactory) -> Job:
     """A pipeline whose second step fails."""
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
+    ml_client.environments.create_or_update(BARE)
     code = tmp_path_factory.mktemp("code")
     (code / "script.py").write_text("import sys; print('in script', open(sys.argv[1] + '/a.txt').read())\n")
     make = command(
@@ -293,11 +294,3 @@ def lazulite(server: RunningServer, *arguments: str) -> subprocess.CompletedProc
 def command_line(server: RunningServer, *arguments: str) -> list[str]:
     verbs, rest = arguments[:2], arguments[2:]
     return [sys.executable, "-m", "lazulite.cli.main", *verbs, "--home", str(server.home), *rest]
-
-
-def ended(ml_client: MLClient, name: str) -> Job:
-    deadline = time.monotonic() + 60
-    while (job := ml_client.jobs.get(name)).status not in ("Completed", "Failed"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return job

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl, load_job
-from azure.ai.ml.entities import AmlCompute, Environment, Job
+from azure.ai.ml.entities import Job
 from azure.ai.ml.exceptions import JobException
 from azure.ai.ml.sweep import (
     BanditPolicy,
@@ -29,6 +29,8 @@ from azure.ai.ml.sweep import (
     Uniform,
 )
 from azure.core.exceptions import HttpResponseError
+from tests.clients import small_jobs
+from tests.clients.small_jobs import ended
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -54,10 +56,7 @@ def log(key, value, step=0):
 
 @pytest.fixture(scope="module", autouse=True)
 def _things(ml_client: MLClient) -> None:
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
-    ml_client.compute.begin_create_or_update(
-        AmlCompute(name="cpu-cluster", size="STANDARD_DS3_v2", max_instances=4)
-    ).result()
+    small_jobs.prepare(ml_client)
 
 
 @pytest.fixture
@@ -79,16 +78,6 @@ def sweep_of(code: str, text: str, space: dict[str, Any], limits: dict[str, Any]
     job = step(**space).sweep(compute="cpu-cluster", **options)
     job.set_limits(**limits)
     return job
-
-
-def ended(ml_client: MLClient, name: str) -> Job:
-    deadline = time.monotonic() + 120
-    while True:
-        job = ml_client.jobs.get(name)
-        if job.status in ("Completed", "Failed", "Canceled"):
-            return job
-        assert time.monotonic() < deadline, f"{name} is still {job.status}"
-        time.sleep(0.1)
 
 
 def children(ml_client: MLClient, name: str) -> dict[str, Job]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from azure.ai.ml import MLClient, command
-from azure.ai.ml.entities import Environment
 from azure.identity import ManagedIdentityCredential
-from tests.clients.test_bad_input import Bad, send
+from tests.clients.raw_requests import Bad, send
+from tests.clients.small_jobs import BARE
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
@@ -68,7 +68,7 @@ def test_a_client_fetches_the_next_token_and_goes_on(server: RunningServer, ml_c
 
 def test_a_jobs_token_outlives_its_limit_and_is_renewed(ml_client: MLClient, tmp_path: Path) -> None:
     (tmp_path / "check.py").write_text(_IN_A_JOB)
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
+    ml_client.environments.create_or_update(BARE)
     job = command(command=f"python check.py {_LIFETIME_S} {_MONTH_S}", code=str(tmp_path), environment="bare:1")
     job.set_limits(timeout=_MONTH_S)
     submitted = ml_client.jobs.create_or_update(job)

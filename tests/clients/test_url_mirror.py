@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 from azure.ai.ml import Input, MLClient, command
-from azure.ai.ml.entities import Environment, Job
+from azure.ai.ml.entities import Job
 from azure.ai.ml.exceptions import JobException
+from tests.clients.small_jobs import BARE, ended
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -64,15 +65,10 @@ def test_path_does_not_leave_the_folder(ml_client: MLClient) -> None:
 
 
 def submitted(ml_client: MLClient, address: str) -> Job:
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
+    ml_client.environments.create_or_update(BARE)
     asked = command(
         command="cat '${{inputs.data}}'",
         environment="bare:1",
         inputs={"data": Input(type="uri_file", path=address)},
     )
-    name = ml_client.jobs.create_or_update(asked).name
-    deadline = time.monotonic() + 60
-    while (job := ml_client.jobs.get(name)).status not in ("Completed", "Failed"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return job
+    return ended(ml_client, ml_client.jobs.create_or_update(asked).name, seconds=60)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.clients.test_bad_input import Bad, send
+from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import SUBSCRIPTION, WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients

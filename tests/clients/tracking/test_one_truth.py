@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from azure.ai.ml import MLClient, Output, command, dsl
 from azure.ai.ml.constants import ListViewType
-from azure.ai.ml.entities import Environment, Job, Model
+from azure.ai.ml.entities import Job, Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from tests.clients.small_jobs import BARE
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -50,7 +51,7 @@ def saved(mlflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def job(ml_client: MLClient, saved: Path) -> Job:
     """A job that is over, whose output is a registered MLflow model."""
-    ml_client.environments.create_or_update(Environment(name="bare", version="1", image="library/python:3.11"))
+    ml_client.environments.create_or_update(BARE)
     submitted = ml_client.jobs.create_or_update(
         command(
             command="mkdir -p ${{outputs.model}} && cp -r . ${{outputs.model}}",
