@@ -34,6 +34,12 @@ def test_hello_world(a_run: ARun, isolation: Isolation) -> None:
     assert "isolation" in run.log("system_logs/agent.log")
 
 
+def test_a_command_longer_than_an_argument_may_be(a_run: ARun, isolation: Isolation) -> None:
+    run = a_run("true\n" * 60_000 + "echo $0 'the end'; exit 4", isolation=isolation).start()
+    assert run.wait()["exit_code"] == 4
+    assert run.log() == "/bin/bash the end\n"
+
+
 def test_the_status_reads_as_the_servers_type(a_run: ARun) -> None:
     import msgspec
 

@@ -35,6 +35,7 @@ _JUDGE_S = 1.0
 #: Trials at a time where neither the sweep nor the machine sets fewer: more would only wait.
 _MOST_AT_ONCE = 100
 _REMEMBERED = 50_000
+_NO_BEST = "No trial logged a number as the primary metric '{}', so none is the best."
 
 _Draw = tuple[int, Point, Values]
 
@@ -194,7 +195,7 @@ class SweepController:
             return failed(after, "AllTrialsFailed", decision.message, now)
         notes = [decision.message] if decision.message else []
         if found is None and decision.ending is JobState.COMPLETED:
-            notes.append(f"No trial logged the primary metric '{known.settings.metric}', so none is the best.")
+            notes.append(_NO_BEST.format(known.settings.metric))
         return msgspec.structs.replace(advance(after, decision.ending, now), notes=[*after.notes, *notes])
 
     def _events(self, job: Resource, known: Memory, look: Look, draws: list[_Draw], decision: Decision) -> list[Event]:
@@ -214,7 +215,9 @@ class SweepController:
         for number, _, values in draws:
             said.append(Event(log.line(now, f"Trial {trials.name_of(job.name, number)}: {json.dumps(values)}")))
         if decision.ending is not None:
-            said.append(Event(log.line(now, f"The sweep is {decision.ending}. {decision.message}")))
+            nothing = decision.ending is JobState.COMPLETED and all(score is None for score in known.scores.values())
+            why = _NO_BEST.format(metric) if nothing else decision.message
+            said.append(Event(log.line(now, f"The sweep is {decision.ending}. {why}")))
         return said
 
     async def _remember(self, job: Resource) -> Memory:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shlex
 import signal
 import time
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from . import logs
 COLLECT_S = 3.0
 POLL_S = 0.1
 TAIL_BYTES = 16384
+#: Linux takes no argument of 128 KiB or more.
+LONGEST_COMMAND = 100_000
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class Process:
 
 def execute(run: Run) -> int:
     """Run the command to its end; 0. Raises RunFailure (UserError/CommandFailed, JobTimeout) or Canceled."""
-    command = substitute.command(run.plan["command"], run.values)
+    command = short(run, substitute.command(run.plan["command"], run.values))
     launch = launcher.of(run)
     descendants.become_subreaper()
     processes: list[Process] = []
@@ -55,6 +58,16 @@ def execute(run: Run) -> int:
             os.close(process.output)
             os.close(process.log)
         signal.set_wakeup_fd(-1)
+
+
+def short(run: Run, command: str) -> str:
+    """The command, or where it is too long to be an argument, one that has the shell read it from a file."""
+    if len(command.encode()) <= LONGEST_COMMAND:
+        return command
+    path = run.path("exe", "command.sh")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(command)
+    return f". {shlex.quote(path)}"
 
 
 def start(run: Run, launch: Launcher, rank: ranks.Rank, command: str) -> Process:

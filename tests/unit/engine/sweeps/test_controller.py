@@ -120,7 +120,8 @@ async def test_parameters_are_logged_beside_those_of_the_script(world: EngineWor
     await live(world, play, rounds=5)
     logged = world.database.read_sync(lambda c: runs.params(c, WORKSPACE, ["s_0"]))
     assert logged == {"s_0": {"x": "1.0", "y": "2"}}
-    assert world.status("s").notes == ["No trial logged the primary metric 'm', so none is the best."]
+    assert world.status("s").notes == ["No trial logged a number as the primary metric 'm', so none is the best."]
+    assert log(world, "s")[-1].endswith("as the primary metric 'm', so none is the best.")
 
 
 async def test_a_policy_ends_a_trial_while_it_runs(world: EngineWorld, submit: Submit) -> None:
