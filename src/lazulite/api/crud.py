@@ -23,17 +23,17 @@ from lazulite.store.resources import Json
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/" + PROVIDER
 
 
-def routes(context: ApiContext, type_: ResourceType) -> list[Route]:
-    """Every route a declaration stands for."""
-    return list(_Endpoint(context, type_).routes())
+def routes(context: ApiContext, type_: ResourceType, lead: str = "") -> list[Route]:
+    """Every route a declaration stands for. `lead` comes before the ARM path, where clients use another address."""
+    return list(_Endpoint(context, type_, lead).routes())
 
 
 class _Endpoint:
-    def __init__(self, context: ApiContext, type_: ResourceType) -> None:
+    def __init__(self, context: ApiContext, type_: ResourceType, lead: str) -> None:
         self._context = context
         self._type = type_
         self._collection_name = type_.collection.rsplit("/", 1)[-1]
-        self._collection = _GROUP + _collection_path(type_)
+        self._collection = lead + _GROUP + _collection_path(type_)
         self._item = f"{self._collection}/{{{_item_name(type_)}}}"
 
     def routes(self) -> Iterable[Route]:
@@ -130,6 +130,9 @@ class _Endpoint:
 
     async def put(self, request: Request) -> Response:
         body = await json_body(request)
+        if self._type.before is not None:
+            existing = await self._context.database.read(lambda c: resources.get(c, _path_id(request)))
+            await self._type.before(self._context.services, existing, body)
         written = await write.put(self._context, self._type, _path_id(request), body, write.Origin.of(request))
         return self._written(written)
 
@@ -325,8 +328,8 @@ def _path_id(request: Request) -> str:
 
 
 def canonical(path: str) -> str:
-    """`/subscriptions/s/resourcegroups/...` with the literals as Azure writes them."""
-    parts = path.rstrip("/").split("/")
+    """`/subscriptions/s/resourcegroups/...` with the literals as Azure writes them, whatever comes before."""
+    parts = path[max(path.lower().find("/subscriptions/"), 0) :].rstrip("/").split("/")
     for index, part in enumerate(parts):
         known = _LITERALS.get(part.lower())
         if known and index % 2:
@@ -360,6 +363,8 @@ def _shown(type_: ResourceType, wanted: filters.Filter) -> filters.Filter:
 def _archived(request: Request) -> bool | None:
     view = request.query_params.get("listViewType", "ActiveOnly")
     found = {"activeonly": False, "archivedonly": True, "all": None}
-    if view.lower() not in found:
+    # The SDK sends the data of registries with the name of its own enumeration: ListViewType.ACTIVE_ONLY.
+    name = view.rsplit(".", 1)[-1].replace("_", "").lower()
+    if name not in found:
         raise bad_request(f"listViewType is '{view}' and must be ActiveOnly, ArchivedOnly or All.", "listViewType")
-    return found[view.lower()]
+    return found[name]

@@ -19,9 +19,17 @@ from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 from lazulite.vault.sealed import SealedSecrets
 
-
 #: The least role with which others may use the assets of a registry or workspace.
 _ROLES = {"registry": "AzureML Registry User", "workspace": "AzureML Data Scientist"}
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A file, or all below a path, in a container of an account of ours."""
+
+    account: str
+    container: str
+    path: str
 
 
 class Storage(StorageLocator, Protocol):
@@ -33,6 +41,14 @@ class Storage(StorageLocator, Protocol):
 
     async def ensure(self, account: str, containers: list[str], shares: list[str]) -> None:
         """Make an account's containers where they are missing. Idempotent."""
+        ...
+
+    async def copy(self, source: Files, account: str, container: str) -> None:
+        """Copy a file, or all below a path, into a container, which is made where it is missing. Idempotent."""
+        ...
+
+    async def same(self, a: Files, b: Files) -> bool:
+        """Whether two places hold files of the same names and bytes."""
         ...
 
     async def clear(self, account: str) -> None:
@@ -200,6 +216,8 @@ class ResourceType:
     hidden: Callable[[Json], bool] | None = None
     #: Largest body of a PUT in bytes; None leaves it to the server's settings.
     max_body: int | None = None
+    #: What a PUT waits for before its transaction, given what is stored and the body, which it may change.
+    before: Callable[[Services, Resource | None, Json], Awaitable[None]] | None = None
     #: What stands before `/read`, `/write` and `/delete` in permissions; None is the type itself.
     rights: str | None = None
     #: The id that clients are told, from the row's; None is the row's own.

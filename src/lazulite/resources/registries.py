@@ -29,11 +29,26 @@ def find(connection: Connection, name: str) -> Resource | None:
 
 
 def require(connection: Connection, name: str, *, target: str = "registryName") -> Resource:
-    """The registry of that name. Raises ApiError 404 with the nearest name and how to make one."""
+    """The registry of that name. Raises ApiError 404 with how to make one."""
     found = find(connection, name)
     if found is None:
-        raise missing(name, all_names(connection), target=target)
+        raise missing(name, [], target=target)
     return found
+
+
+def require_id(connection: Connection, id_: str) -> Resource:
+    """The registry at an ARM id. Raises ApiError 404."""
+    found = resources.get(connection, id_)
+    if found is None:
+        raise missing(arm_id.parse(id_).name, [])
+    return found
+
+
+def readable(reading: Reading) -> list[str]:
+    """The names of the registries that the caller may read."""
+    allows = reading.services.access.allows
+    rows = resources.under(reading.connection, "/subscriptions", TYPE.type)
+    return [row.name for row in rows if allows(reading.principal, f"{PROVIDER}/registries/read", row.id)]
 
 
 def missing(name: str, known: list[str], *, target: str = "registryName") -> ApiError:
@@ -43,10 +58,6 @@ def missing(name: str, known: list[str], *, target: str = "registryName") -> Api
         target,
         code="RegistryNotFound",
     )
-
-
-def all_names(connection: Connection) -> list[str]:
-    return [row.name for row in resources.under(connection, "/subscriptions", TYPE.type)]
 
 
 def prepare(write: Write) -> None:

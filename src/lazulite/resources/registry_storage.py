@@ -8,14 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
-from lazulite.core import arm_id, sas
+from lazulite.core import sas
 from lazulite.core.clock import utc_now
-from lazulite.core.errors import ApiError, not_found, validation
+from lazulite.core.errors import ApiError, validation
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import BlobPlace, WebPlace
-from lazulite.resources import datastores
-from lazulite.resources.declaration import Call, Reading, Write
-from lazulite.store import resources
+from lazulite.resources import datastores, registries
+from lazulite.resources.declaration import Call, Files, Reading, Services, Write
 from lazulite.store.resources import Json
 
 #: The property with the address of an asset's files, by collection.
@@ -26,9 +25,7 @@ _DOWNLOAD_HOURS = 12
 
 def account(reading: Reading, registry_id: str) -> str:
     """The name of a registry's storage account. Raises ApiError 404."""
-    found = resources.get(reading.connection, registry_id)
-    if found is None:
-        raise not_found(f"There is no registry '{arm_id.parse(registry_id).name}'.", "registryName")
+    found = registries.require_id(reading.connection, registry_id)
     return str(found.properties["storageAccount"]).rsplit("/", 1)[1]
 
 
@@ -71,6 +68,15 @@ def download(reading: Reading, registry_id: str, uri: str, *, by_prefix: bool) -
     token = _sas(reading, own, place.container, "rl", _DOWNLOAD_HOURS)
     base = f"{reading.services.base_url}/storage" if by_prefix else address(reading, own, place.container)
     return _reference(own, uri, f"{base}?{token}")
+
+
+def files(services: Services, uri: str) -> Files | None:
+    """The place in our own storage that an address means; None where it lies elsewhere."""
+    place = _place(uri)
+    account_name = services.storage.own_account(place.account) if isinstance(place, BlobPlace) else None
+    if not isinstance(place, BlobPlace) or account_name is None:
+        return None
+    return Files(account_name, place.container, place.path)
 
 
 def check_address(write: Write, registry_id: str, uri: str, target: str) -> None:

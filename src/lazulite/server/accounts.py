@@ -6,6 +6,7 @@ One object stands behind the blob gateway, the rules of resources, the engine an
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,11 +15,14 @@ from sqlalchemy.engine import Connection
 from lazulite.core import sas
 from lazulite.core.clock import utc_now
 from lazulite.resources import storage_accounts
+from lazulite.resources.declaration import Files
 from lazulite.storage.accounts import StorageAccount
 from lazulite.storage.folder_store import FolderStore
-from lazulite.storage.store import BlobStore, ContainerRecord
+from lazulite.storage.store import Blob, BlobReader, BlobStore, ContainerMissing, ContainerRecord, ListQuery
 from lazulite.store.database import Database
 from lazulite.vault.sealed import SealedSecrets
+
+_PIECE = 4 * 1024 * 1024
 
 
 class StorageAccounts:
@@ -77,6 +81,23 @@ class StorageAccounts:
             if await self._store.container(account, name) is None:
                 await self._store.create_container(account, name, ContainerRecord())
 
+    async def copy(self, source: Files, account: str, container: str) -> None:
+        await self.ensure(account, [container], [])
+        async for blob in _blobs(self._store, source):
+            target = await self._store.stat(account, container, blob.name)
+            if target is None or target.size != blob.size:
+                await _copy(self._store, source, blob.name, account, container)
+
+    async def same(self, a: Files, b: Files) -> bool:
+        first = {_below(blob.name, a.path): blob async for blob in _blobs(self._store, a)}
+        second = {_below(blob.name, b.path): blob async for blob in _blobs(self._store, b)}
+        if {name: blob.size for name, blob in first.items()} != {name: blob.size for name, blob in second.items()}:
+            return False
+        for name, blob in first.items():
+            if not await _same_bytes(self._store, a, blob.name, b, second[name].name):
+                return False
+        return True
+
     async def clear(self, account: str) -> None:
         for container in await self._store.containers(account):
             await self._store.delete_container(account, container.name)
@@ -95,3 +116,62 @@ class StorageAccounts:
             return found
 
         self._accounts = self._database.read_sync(read)
+
+
+async def _blobs(store: BlobStore, files: Files) -> AsyncIterator[Blob]:
+    """The blob of that name, or those below it, in order of name."""
+    path = files.path.strip("/")
+    if path and (one := await store.stat(files.account, files.container, path)) and not one.record.directory:
+        yield one
+        return
+    query = ListQuery(f"{path}/" if path else "")
+    while True:
+        try:
+            page = await store.list(files.account, files.container, query)
+        except ContainerMissing:
+            return
+        for entry in page.entries:
+            if isinstance(entry, Blob) and not entry.record.directory:
+                yield entry
+        if not page.more:
+            return
+        last = page.entries[-1]
+        query = ListQuery(query.prefix, last if isinstance(last, str) else last.name)
+
+
+def _below(name: str, path: str) -> str:
+    return name[len(path.strip("/")) :].strip("/")
+
+
+async def _copy(store: BlobStore, source: Files, name: str, account: str, container: str) -> None:
+    reader = await store.open(source.account, source.container, name)
+    if reader is None:
+        return  # removed meanwhile
+    content = store.spool(account)
+    try:
+        offset = 0
+        while piece := await reader.read(offset, _PIECE):
+            await content.write(piece)
+            offset += len(piece)
+        await content.finish()
+        await store.put(account, container, name, content, reader.blob.record)
+    finally:
+        reader.close()
+        content.discard()
+
+
+async def _same_bytes(store: BlobStore, a: Files, first: str, b: Files, second: str) -> bool:
+    one, other = await store.open(a.account, a.container, first), await store.open(b.account, b.container, second)
+    try:
+        return one is not None and other is not None and await _equal(one, other)
+    finally:
+        for reader in (one, other):
+            if reader is not None:
+                reader.close()
+
+
+async def _equal(one: BlobReader, other: BlobReader) -> bool:
+    for offset in range(0, one.blob.size, _PIECE):
+        if await one.read(offset, _PIECE) != await other.read(offset, _PIECE):
+            return False
+    return True

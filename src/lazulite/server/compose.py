@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.api import crud, identity, locations, lro, management, not_built, write
+from lazulite.api import registries as registries_api
 from lazulite.api.context import ApiContext
+from lazulite.api.imports import Imports
 from lazulite.backends.local.backend import LocalBackend
 from lazulite.core.errors import ApiError
 from lazulite.core.principal import Principal
@@ -67,12 +69,15 @@ class Platform:
     isolation: Isolation
     runtime: Runtime
     courier: WebhookCourier
+    imports: Imports
 
     async def start(self) -> None:
         await self.engine.start()
         await self.courier.start()
+        await self.imports.start()
 
     async def stop(self) -> None:
+        await self.imports.stop()
         await self.courier.stop()
         await self.engine.stop()
         self.database.close()
@@ -128,6 +133,8 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     sender = WebhookSender(secrets, private=settings.webhook_private_addresses)
     mlflow = TrackingContext(database, artifacts, authority, sender)
     routes = [debug_plans.route(database, engine)]
+    imports = Imports(context)
+    routes += registries_api.routes(context, imports)
     routes += _routes(context, issuer, directory, mlflow, _health(isolation, runtime, settings))
     sessions = Sessions(keys.master, directory)
     built = _mlflow_pages(settings)
@@ -135,7 +142,8 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     routes += mlflow_pages.routes(built, database, directory)
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes, sessions)
-    return Platform(application, engine, database, isolation, runtime, WebhookCourier(database, sender))
+    courier = WebhookCourier(database, sender)
+    return Platform(application, engine, database, isolation, runtime, courier, imports)
 
 
 def _routes(
