@@ -11,7 +11,7 @@ from lazulite.core import arm_id
 
 @dataclass(frozen=True, slots=True)
 class AssetReference:
-    """An asset by name and version or label; `registry` or `workspace` (an ARM id) where the reference says so."""
+    """An asset by name and version or label; `registry` (a name) or `workspace` (an ARM id) where it is said."""
 
     name: str
     version: str | None = None
@@ -31,11 +31,15 @@ class DatastorePlace:
 
 @dataclass(frozen=True, slots=True)
 class JobOutputPlace:
-    """`path` below an output of a job; the outputs `default` and `artifacts` are the run's own artifacts."""
+    """`path` below an output of a job; the outputs `default` and `artifacts` are the run's own artifacts.
+
+    `workspace` is an ARM id; None is the workspace at hand.
+    """
 
     job: str
     output: str
     path: str
+    workspace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class WebPlace:
 
 Place = DatastorePlace | JobOutputPlace | BlobPlace | WebPlace
 
+_ARM_LEAD = r"(?:subscriptions/[^/]+/resourcegroups/[^/]+/providers/[^/]+/)?"
+_REGISTRY = re.compile(rf"^(?:azureml:)?/{{0,2}}{_ARM_LEAD}registries/([^/]+)/", re.IGNORECASE)
+_SAYS_VERSION = re.compile(r"(?:/versions/|^[^:/]+:)([^:/@]+)/?$")
+_DATA = re.compile(r"/(?:data|models)/[^/]+/(?:versions|labels)/[^/]+/?$")
 _VERSIONED = re.compile(r"^(?P<name>[^:@/]+)(?::(?P<version>[^:@/]+)|@(?P<label>[^:@/]+))?$")
 _BLOB_HOST = re.compile(r"^(?P<account>.+?)\.(?:blob|dfs|file)\.[^/]+$")
 _PATH_STYLE = re.compile(r"^(?P<account>[^/]+/storage/v1/[^/]+)/_?\.(?:blob|dfs|file)\.[^/]+/(?P<rest>.*)$")
@@ -81,10 +89,31 @@ def asset(text: str, collection: str) -> AssetReference:
 def is_asset(text: str) -> bool:
     """Whether the text names an asset rather than a place."""
     if text.startswith("azureml://"):
-        return bool(re.search(r"/(?:data|models)/[^/]+/(?:versions|labels)/[^/]+/?$", text))
+        return of_registry(text) is not None or bool(_DATA.search(text))
     if text.startswith(("azureml:", "/subscriptions/", "subscriptions/")):
         return True
     return "://" not in text and not text.startswith("runs:/") and bool(_VERSIONED.match(text))
+
+
+def names_version(text: str) -> bool:
+    """Whether a reference to an asset means the same version for ever; the others mean the latest one there is."""
+    version = _SAYS_VERSION.search(text.strip().removeprefix("azureml:"))
+    return version is not None and version[1].lower() != "latest"
+
+
+def of_registry(text: str) -> str | None:
+    """The name of the registry that a text names something of."""
+    found = _REGISTRY.match(text)
+    return found[1] if found else None
+
+
+def spelled(id_: str) -> str:
+    """How clients name an asset of that ARM id: assets of registries have a form of their own."""
+    found = arm_id.parse(id_)
+    if found.registry is None:
+        return id_
+    below = "".join(f"/{type_}/{name}" for type_, name in zip(found.types[1:], found.names[1:], strict=True))
+    return f"azureml://registries/{found.registry}{below}"
 
 
 def place(text: str) -> Place:
@@ -122,10 +151,9 @@ def _from_path(path: str, collection: str, text: str) -> AssetReference:
     """`<where>/<collection>/<name>[/versions|labels/<x>]` of a workspace, a registry or a location."""
     parts = path.strip("/").split("/")
     lowered = [part.lower() for part in parts]
-    registry = workspace = None
-    if lowered[0] == "registries" and len(parts) > 2:
-        registry = parts[1]
-    elif lowered[0] == "subscriptions":
+    workspace = None
+    registry = of_registry(path.strip("/"))
+    if registry is None and lowered[0] == "subscriptions":
         workspace = _workspace(parts, lowered)
     start = _last_index(lowered, collection.lower())
     if start is None or start + 1 >= len(parts):
@@ -162,21 +190,23 @@ def _last_index(parts: list[str], wanted: str) -> int | None:
 
 def _azureml_place(text: str) -> Place:
     path = text.removeprefix("azureml://")
-    job = re.match(r"^(?:subscriptions/.*?/workspaces/[^/]+/)?jobs/([^/]+)/outputs/([^/]+)(?:/paths)?/?(.*)$", path)
+    job = re.match(r"^(subscriptions/.*?/workspaces/[^/]+/)?jobs/([^/]+)/outputs/([^/]+)(?:/paths)?/?(.*)$", path, re.I)
     if job:
-        return JobOutputPlace(job[1], job[2], job[3])
+        return JobOutputPlace(job[2], job[3], job[4], _of_lead(job[1]))
     store = re.match(
         r"^(?P<ws>subscriptions/.*?/workspaces/[^/]+/)?datastores/(?P<ds>[^/]+)(?:/paths)?/?(?P<p>.*)$", path, re.I
     )
     if store:
-        lead = store["ws"]
-        parts = (lead or "").strip("/").split("/")
-        workspace = _workspace(parts, [part.lower() for part in parts]) if lead else None
-        return DatastorePlace(store["ds"], store["p"], workspace)
+        return DatastorePlace(store["ds"], store["p"], _of_lead(store["ws"]))
     raise ValueError(
         f"'{text}' is no address of data: azureml://datastores/<name>/paths/<path> or "
         "azureml://jobs/<job>/outputs/<output>/paths/<path>"
     )
+
+
+def _of_lead(lead: str | None) -> str | None:
+    parts = (lead or "").strip("/").split("/")
+    return _workspace(parts, [part.lower() for part in parts]) if lead else None
 
 
 def _web_place(text: str) -> Place:

@@ -97,6 +97,37 @@ def component_of(node: Json) -> str | None:
     return None
 
 
+def with_pins(nodes: Json, pinned: Mapping[str, Json]) -> Json:
+    """Nodes whose components and data are named as they were found, which means the same wherever it is read."""
+    return {name: _with_pins(sent, pinned.get(name) or {}) for name, sent in nodes.items()}
+
+
+def with_data(inputs: Json, pinned: Json) -> Json:
+    """A node's inputs with the addresses that were settled when it was checked."""
+    found = {**inputs}
+    for name, uri in (pinned.get("data") or {}).items():
+        found[name] = {**_without(inputs[name], ("uri", "path")), "uri": uri}
+    return found
+
+
+def _with_pins(node: Json, pinned: Json) -> Json:
+    found = {**node, "inputs": with_data(node.get("inputs") or {}, pinned)} if pinned.get("data") else node
+    component = pinned.get("component")
+    if component is None:
+        return found
+    if component_of({**node, "trial": None, "task": None}) is not None:
+        return {**_without(found, ("component_id", "componentId")), "componentId": component}
+    for place in ("trial", "task"):
+        if component_of({place: node.get(place)}) is not None:
+            inner = {**_without(node[place], ("component_id", "componentId")), "componentId": component}
+            return {**found, place: inner}
+    return found
+
+
+def _without(document: Json, names: tuple[str, ...]) -> Json:
+    return {name: value for name, value in document.items() if name not in names}
+
+
 def node_type(node: Json) -> str:
     return str(node.get("type") or "command").lower()
 

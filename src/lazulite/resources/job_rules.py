@@ -9,6 +9,7 @@ from typing import Any
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import nearest, validation
 from lazulite.environments.catalogue import CuratedEnvironment
+from lazulite.model import asset_reference
 from lazulite.resources import places, references
 from lazulite.resources.declaration import Write
 from lazulite.store.resources import Json, Resource
@@ -40,15 +41,23 @@ def check_command_job(write: Write) -> Json:
     environment = properties.get("environmentId")
     if not isinstance(environment, str) or not environment:
         raise validation("A command job needs properties.environmentId, an environment to run in.", "environmentId")
-    found = references.environment(connection, workspace, environment, target="properties.environmentId")
+    target = "properties.environmentId"
+    found = references.environment(connection, workspace, environment, target=target, access=write.require)
     code = properties.get("codeId")
-    pinned_code = references.code(connection, workspace, code, target="properties.codeId").id if code else None
-    return {"environment": pinned(found), "code": pinned_code, "compute": _compute(write)}
+    if code:
+        asset = references.code(connection, workspace, code, target="properties.codeId", access=write.require)
+    return {
+        "environment": pinned(found),
+        "code": asset_reference.spelled(asset.id) if code else None,
+        "compute": _compute(write),
+    }
 
 
 def pinned(environment: Resource | CuratedEnvironment) -> str:
-    """What the engine resolves again: an ARM id, or the curated name with its version."""
-    return environment.id if isinstance(environment, Resource) else f"azureml:{environment.name}:{environment.latest}"
+    """What the engine resolves again: the id of an asset, or a curated environment in its registry with its version."""
+    if isinstance(environment, Resource):
+        return asset_reference.spelled(environment.id)
+    return f"azureml://registries/azureml/environments/{environment.name}/versions/{environment.latest}"
 
 
 def _compute(write: Write) -> str | None:
@@ -71,7 +80,15 @@ def check_inputs(write: Write, inputs: Any) -> None:
             raise validation(f"Input '{name}' needs uri, the address of its data.", f"{target}.uri")
         if value.get("mode") is not None:
             _one_of(str(value["mode"]), _INPUT_MODES, f"{target}.mode")
-        places.check_data(write.connection, write.workspace, write.services.storage, value["uri"], kind, target=target)
+        found = check_data(write, write.workspace, value["uri"], kind, target)
+        if not asset_reference.names_version(value["uri"]):
+            value["uri"] = found
+
+
+def check_data(write: Write, home: str, uri: str, kind: str, target: str) -> str:
+    """As `places.check_data`, with the caller's rights."""
+    storage = write.services.storage
+    return places.check_data(write.connection, home, storage, uri, kind, target=target, access=write.require)
 
 
 def check_outputs(write: Write, outputs: Any) -> None:
@@ -83,7 +100,9 @@ def check_outputs(write: Write, outputs: Any) -> None:
         if value.get("mode") is not None:
             _one_of(str(value["mode"]), _OUTPUT_MODES, f"{target}.mode")
         if value.get("uri"):
-            places.check_output(write.connection, write.workspace, value["uri"], target=f"{target}.uri")
+            places.check_output(
+                write.connection, write.workspace, value["uri"], target=f"{target}.uri", access=write.require
+            )
 
 
 def _check_placeholders(command: str, properties: Json) -> None:

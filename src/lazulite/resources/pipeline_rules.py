@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lazulite.core import arm_id
 from lazulite.core.errors import ApiError, nearest, not_implemented, validation
-from lazulite.model import parallel_task, sweep, sweep_node
+from lazulite.model import asset_reference, parallel_task, sweep, sweep_node
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_flow import Flow, Spread
 from lazulite.model.pipeline_graph import InputOf, OutputOf, WrittenTo
-from lazulite.resources import flow_rules, job_rules, places, references, typed_inputs
+from lazulite.resources import flow_rules, job_rules, references, typed_inputs
 from lazulite.resources.declaration import Write
 from lazulite.resources.flow_rules import Surroundings
 from lazulite.store.resources import Json, Resource
@@ -34,9 +35,13 @@ _DATA: Json = {"jobInputType": "uri_folder", "uri": "azureml://unknown"}
 
 @dataclass(slots=True)
 class _Scope:
-    """A pipeline while it is checked: its inputs as far as they are known before it runs."""
+    """A pipeline while it is checked: its inputs as far as they are known before it runs.
+
+    `home` is the workspace or registry whose assets the short names in its nodes mean.
+    """
 
     write: Write
+    home: str
     inputs: Mapping[str, Json | None]
     outputs: Mapping[str, Any]
     nodes: Json
@@ -44,7 +49,7 @@ class _Scope:
     target: str = "properties.jobs"
     depth: int = 0
     components: dict[str, Resource] = field(default_factory=dict)
-    pins: dict[tuple[str, str], Json] = field(default_factory=dict)  # by environment and code
+    pins: dict[tuple[str, str, str], Json] = field(default_factory=dict)  # by home, environment and code
     computes: dict[str, str | None] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
     flow: Flow = field(default_factory=Flow)
@@ -65,6 +70,11 @@ class Node:
         return found
 
     @property
+    def home(self) -> str:
+        """Where the short names in its component lead."""
+        return arm_id.asset_home(self.component.id)
+
+    @property
     def target(self) -> str:
         return f"{self.scope.target}.{self.name}"
 
@@ -75,7 +85,7 @@ def check_pipeline_job(write: Write) -> Json:
     Raises ApiError 400 or 404 naming the node and the field, 501 for a kind of node that is not built.
     """
     properties = write.properties
-    _from_component(write)
+    home = _from_component(write)
     job_rules.check_inputs(write, properties.get("inputs"))
     job_rules.check_outputs(write, properties.get("outputs"))
     nodes = properties.get("jobs")
@@ -87,17 +97,24 @@ def check_pipeline_job(write: Write) -> Json:
     store = graph.field(settings, "default_datastore")
     if store:
         references.datastore(write.connection, write.workspace, str(store), target="properties.settings")
-    scope = _Scope(write, properties.get("inputs") or {}, properties.get("outputs") or {}, nodes)
-    return {"compute": None, "nodes": _check_nodes(scope)}
+    scope = _Scope(write, home, properties.get("inputs") or {}, properties.get("outputs") or {}, nodes)
+    pinned = _check_nodes(scope)
+    if home != write.workspace:
+        properties["jobs"] = graph.with_pins(nodes, pinned)
+    return {"compute": None, "nodes": pinned}
 
 
-def _from_component(write: Write) -> None:
-    """A job that runs a pipeline component has the component's nodes, and its inputs' defaults."""
+def _from_component(write: Write) -> str:
+    """A job that runs a pipeline component has the component's nodes, and its inputs' defaults.
+
+    Returns where the short names in its nodes lead.
+    """
     properties = write.properties
     reference = properties.get("componentId")
     if not reference or properties.get("jobs"):
-        return
-    component = references.component(write.connection, write.workspace, str(reference))
+        return write.workspace
+    component = references.component(write.connection, write.workspace, str(reference), access=write.require)
+    properties["componentId"] = asset_reference.spelled(component.id)
     spec = component.properties["componentSpec"]
     properties["jobs"] = spec.get("jobs") or {}
     given = properties.get("inputs") or {}
@@ -113,6 +130,7 @@ def _from_component(write: Write) -> None:
         kind = str(declared.get("type") or "uri_folder")
         outputs.setdefault(name, {"jobOutputType": "uri_file" if kind in graph.PRIMITIVES else kind})
     properties["outputs"] = outputs
+    return arm_id.asset_home(component.id)
 
 
 def _check_given(given: Json, declared: Json) -> None:
@@ -156,8 +174,23 @@ def _check_node(scope: _Scope, name: str, sent: Any) -> Json:
         flow_rules.check(scope.flow.controls[name], _surroundings(scope))
         return {"type": kind, "needs": sorted(needs - scope.flow.ran_by(name)), "soft": []}
     node = Node(scope, name, sent, _component(scope, name, sent, target))
-    pinned = {"type": kind, "component": node.component.id, "needs": sorted(needs), "soft": _soft(node)}
+    component = asset_reference.spelled(node.component.id)
+    pinned = {"type": kind, "component": component, "needs": sorted(needs), "soft": _soft(node), "data": _data(node)}
     return pinned | check(_with_items(node))
+
+
+def _data(node: Node) -> dict[str, str]:
+    """The addresses in full of those of the node's own data that are named otherwise: by `latest`, or within a registry."""
+    scope, declared, found = node.scope, node.spec.get("inputs") or {}, {}
+    for name, given in (node.sent.get("inputs") or {}).items():
+        uri = (graph.field(given, "uri") or given.get("path")) if isinstance(given, dict) else None
+        if not isinstance(uri, str) or "${{" in uri or name not in declared:
+            continue
+        kind = str((declared[name] or {}).get("type") or "uri_folder")
+        full = job_rules.check_data(scope.write, scope.home, uri, kind, f"{node.target}.inputs.{name}")
+        if full != uri and (scope.home != scope.write.workspace or not asset_reference.names_version(uri)):
+            found[name] = full
+    return found
 
 
 def _producers(scope: _Scope, nodes: set[str]) -> set[str]:
@@ -168,7 +201,7 @@ def _surroundings(scope: _Scope) -> Surroundings:
     write = scope.write
 
     def check_data(uri: str, kind: str, target: str) -> None:
-        places.check_data(write.connection, write.workspace, write.services.storage, uri, kind, target=target)
+        job_rules.check_data(write, scope.home, uri, kind, target)
 
     def spec(name: str) -> Json:
         sent = scope.nodes[name]
@@ -241,18 +274,19 @@ def _pin_run(node: Node, spec: Json) -> Json:
     text = spec.get("environment")
     if not isinstance(text, str) or not text:
         raise validation(f"The component of the node '{node.name}' has no environment.", f"{node.target}.environment")
-    pins, named = node.scope.pins, (text, str(spec.get("code") or ""))
+    pins, named = node.scope.pins, (node.home, text, str(spec.get("code") or ""))
     if named not in pins:
         pins[named] = _pinned(write, *named, node.target)
     return {**pins[named], "compute": _node_compute(node)}
 
 
-def _pinned(write: Write, environment: str, code: str, target: str) -> Json:
-    found = references.environment(write.connection, write.workspace, environment, target=f"{target}.environment")
-    asset = references.code(write.connection, write.workspace, code, target=f"{target}.code") if code else None
+def _pinned(write: Write, home: str, environment: str, code: str, target: str) -> Json:
+    c, access = write.connection, write.require
+    found = references.environment(c, home, environment, target=f"{target}.environment", access=access)
+    asset = references.code(c, home, code, target=f"{target}.code", access=access) if code else None
     return {
         "environment": job_rules.pinned(found),
-        "code": asset.id if asset else None,
+        "code": asset_reference.spelled(asset.id) if asset else None,
         "codeHash": (asset.properties.get("properties") or {}).get("hash_sha256") if asset else None,
     }
 
@@ -273,13 +307,14 @@ def _check_sweep(node: Node) -> Json:
 def _check_pipeline(node: Node) -> Json:
     inner = _Scope(
         node.scope.write,
+        node.home,
         check_inputs(node),
         node.spec.get("outputs") or {},
         node.spec.get("jobs") or {},
         where=f"the node '{node.name}'",
         target=f"{node.target}.jobs",
         depth=node.scope.depth + 1,
-        components=node.scope.components,
+        components=node.scope.components if node.home == node.scope.home else {},
         pins=node.scope.pins,
         computes=node.scope.computes,
     )
@@ -377,9 +412,8 @@ def _component(scope: _Scope, name: str, sent: Json, target: str) -> Resource:
     if reference is None:
         raise validation(f"The node '{name}' needs componentId, the component that it runs.", f"{target}.componentId")
     if reference not in scope.components:
-        found = references.component(
-            scope.write.connection, scope.write.workspace, reference, target=f"{target}.componentId"
-        )
+        write, named = scope.write, f"{target}.componentId"
+        found = references.component(write.connection, scope.home, reference, target=named, access=write.require)
         if not isinstance(found.properties.get("componentSpec"), dict):
             raise ApiError(400, "ValidationError", f"The component of the node '{name}' has no specification.")
         scope.components[reference] = found

@@ -1,4 +1,7 @@
-"""Where the data behind an address lies: an account, a container and a path, or an address on the web."""
+"""Where the data behind an address lies: an account, a container and a path, or an address on the web.
+
+`home` is the ARM id of the workspace, or registry, whose names short forms mean. `access` is that of `references`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from dataclasses import dataclass, replace
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
+from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import not_found, validation
 from lazulite.core.paths import UnsafePath, split
 from lazulite.model import asset_reference, job_status
 from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, Place, WebPlace
 from lazulite.resources import references
+from lazulite.resources.references import Access
 from lazulite.store import resources, runs
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Resource
@@ -24,6 +29,7 @@ _CONTAINER = {
     "AzureDataLakeGen2": "filesystem",
     "AzureFile": "fileShareName",
 }
+_JOBS = f"{PROVIDER}/workspaces/jobs/read"
 _DEFAULT = re.compile(r"\$\{\{\s*default_datastore\s*\}\}")
 
 
@@ -46,23 +52,49 @@ class Location:
 
 
 def locate(
-    c: Connection, workspace: str, storage: StorageLocator, uri: str, kind: str = "uri_folder", *, target: str = "uri"
+    c: Connection,
+    home: str,
+    storage: StorageLocator,
+    uri: str,
+    kind: str = "uri_folder",
+    *,
+    target: str = "uri",
+    access: Access | None = None,
 ) -> Location:
-    """Follow an address of data, an asset or a job's output to its end. Raises ApiError 400 or 404."""
+    """Follow an address of data, an asset or a job's output to its end. Raises ApiError 400, 403 or 404."""
     if asset_reference.is_asset(uri):
-        return _of_asset(c, workspace, storage, uri, kind, target)
+        asset = _asset(c, home, uri, kind, target, access)
+        return _of_asset(c, storage, asset, kind, target)
     try:
         place = asset_reference.place(uri)
     except ValueError as error:
         raise validation(f"{error}.", target) from None
-    return _of_place(c, workspace, storage, place, target)
+    return _of_place(c, home, storage, place, target, access)
 
 
 def check_data(
-    c: Connection, workspace: str, storage: StorageLocator, uri: str, kind: str, *, target: str = "uri"
-) -> None:
-    """Refuse an input that names nothing: an unknown asset, datastore or job, or a file of ours that is not there."""
-    found = locate(c, workspace, storage, uri, kind, target=target)
+    c: Connection,
+    home: str,
+    storage: StorageLocator,
+    uri: str,
+    kind: str,
+    *,
+    target: str = "uri",
+    access: Access | None = None,
+) -> str:
+    """Refuse an input that names nothing: an unknown asset, datastore or job, or a file of ours that is not there.
+
+    Returns the address in full: that of an asset names where it lies, and its version.
+    """
+    if asset_reference.is_asset(uri):
+        asset = _asset(c, home, uri, kind, target, access)
+        _check_there(storage, uri, _of_asset(c, storage, asset, kind, target), target)
+        return asset_reference.spelled(asset.id)
+    _check_there(storage, uri, locate(c, home, storage, uri, kind, target=target, access=access), target)
+    return uri
+
+
+def _check_there(storage: StorageLocator, uri: str, found: Location, target: str) -> None:
     if found.account is None or found.container is None or found.of_job is not None:
         return
     try:
@@ -77,15 +109,22 @@ def check_data(
         )
 
 
-def check_output(c: Connection, workspace: str, uri: str, *, target: str = "uri") -> None:
+def check_output(c: Connection, workspace: str, uri: str, *, target: str = "uri", access: Access | None = None) -> None:
     """Refuse an output address that cannot be written to."""
+    registry = asset_reference.of_registry(uri)
+    if registry is not None:
+        raise validation(
+            f"A job does not write to the registry '{registry}' ('{uri}'). Name a datastore of the workspace, "
+            "azureml://datastores/<name>/paths/<path>, and share what came out with the registry afterwards.",
+            target,
+        )
     try:
         place = asset_reference.place(uri)
     except ValueError as error:
         raise validation(f"{error}.", target) from None
     if isinstance(place, DatastorePlace):
         if not _DEFAULT.fullmatch(place.datastore):  # known when the job runs
-            references.datastore(c, place.workspace or workspace, place.datastore, target=target)
+            _datastore(c, workspace, place, target, access)
         try:
             split(place.path.strip("/") or "-")
         except UnsafePath as error:
@@ -116,24 +155,29 @@ def artifacts(c: Connection, workspace: str, storage: StorageLocator, run: str, 
     return in_datastore(store, storage, f"ExperimentRun/dcid.{run}/{path}".rstrip("/") + ("" if path else "/"))
 
 
-def _of_asset(c: Connection, workspace: str, storage: StorageLocator, uri: str, kind: str, target: str) -> Location:
-    if kind.lower() in _MODELS or "/models/" in uri.lower():
-        asset = references.model(c, workspace, uri, target=target)
-        inner, declared = asset.properties.get("modelUri"), asset.properties.get("modelType")
-    else:
-        asset = references.data(c, workspace, uri, target=target)
-        inner, declared = asset.properties.get("dataUri"), asset.properties.get("dataType")
+def _asset(c: Connection, home: str, uri: str, kind: str, target: str, access: Access | None) -> Resource:
+    is_model = kind.lower() in _MODELS or "/models/" in uri.lower()
+    return (references.model if is_model else references.data)(c, home, uri, target=target, access=access)
+
+
+def _of_asset(c: Connection, storage: StorageLocator, asset: Resource, kind: str, target: str) -> Location:
+    """Whoever may read an asset may read its data, wherever that lies."""
+    found = asset.properties
+    inner, declared = found.get("modelUri") or found.get("dataUri"), found.get("modelType") or found.get("dataType")
     if not isinstance(inner, str) or asset_reference.is_asset(inner):
         raise validation(f"The asset '{asset.id}' has no address of data.", target)
-    return replace(locate(c, workspace, storage, inner, kind, target=target), type=declared)
+    return replace(locate(c, arm_id.asset_home(asset.id), storage, inner, kind, target=target), type=declared)
 
 
-def _of_place(c: Connection, workspace: str, storage: StorageLocator, place: Place, target: str) -> Location:
+def _of_place(
+    c: Connection, home: str, storage: StorageLocator, place: Place, target: str, access: Access | None
+) -> Location:
     match place:
-        case DatastorePlace(name, path, elsewhere):
-            store = references.datastore(c, elsewhere or workspace, name, target=target)
-            return in_datastore(store, storage, path)
+        case DatastorePlace():
+            return in_datastore(_datastore(c, home, place, target, access), storage, place.path)
         case JobOutputPlace():
+            workspace = place.workspace or home
+            references.require_access(home, workspace, _JOBS, target, access)
             return _of_job(c, workspace, storage, place, target)
         case BlobPlace(name, container, path, url):
             account = storage.own_account(name)
@@ -142,6 +186,11 @@ def _of_place(c: Connection, workspace: str, storage: StorageLocator, place: Pla
             return Location(url, url=url)
         case WebPlace(url):
             return Location(url, url=url)
+
+
+def _datastore(c: Connection, home: str, place: DatastorePlace, target: str, access: Access | None) -> Resource:
+    references.require_access(home, place.workspace or home, references.KEYS, target, access)
+    return references.datastore(c, place.workspace or home, place.datastore, target=target)
 
 
 def _of_job(c: Connection, workspace: str, storage: StorageLocator, place: JobOutputPlace, target: str) -> Location:

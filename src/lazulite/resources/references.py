@@ -34,6 +34,7 @@ _NOUNS = {
     "codes": "code asset",
 }
 _LATEST = ("latest", "azureml_default", "default")
+READ_REGISTRY = f"{registries.ASSET_RIGHTS}/read"
 #: What reading the data of another workspace needs: a datastore is as good as its key.
 KEYS = f"{PROVIDER}/workspaces/datastores/listSecrets/action"
 
@@ -49,8 +50,10 @@ def environment(
         return curated
     where = _home(c, home, found, "environments", target, access)
     registered = _version(c, where, "environments", found)
-    if registered is not None or curated is not None:
-        return registered or curated
+    if registered is not None:
+        return registered
+    if curated is not None:
+        return curated
     raise _missing(c, where, "environments", found, target, known=[entry.name for entry in catalogue.all()])
 
 
@@ -96,9 +99,7 @@ def require_access(home: str, elsewhere: str, action: str, target: str, access: 
         access(action, elsewhere, target)
 
 
-def _asset(
-    c: Connection, home: str, collection: str, reference: str, target: str, access: Access | None
-) -> Resource:
+def _asset(c: Connection, home: str, collection: str, reference: str, target: str, access: Access | None) -> Resource:
     found = _parsed(reference, collection, target)
     where = _home(c, home, found, collection, target, access)
     version = _version(c, where, collection, found)
@@ -114,17 +115,30 @@ def _parsed(reference: str, collection: str, target: str) -> AssetReference:
         raise validation(f"{error}.", target) from None
 
 
-def _home(
-    c: Connection, home: str, found: AssetReference, collection: str, target: str, access: Access | None
-) -> str:
+def _home(c: Connection, home: str, found: AssetReference, collection: str, target: str, access: Access | None) -> str:
     """The workspace or registry that a reference leads to. Raises ApiError 403 or 404."""
     if found.registry is None:
         where = found.workspace or home
         require_access(home, where, f"{PROVIDER}/workspaces/{collection}/versions/read", target, access)
         return where
-    registry = registries.require(c, found.registry, target=target)
-    require_access(home, registry.id, f"{registries.ASSET_RIGHTS}/read", target, access)
+    registry = registries.find(c, found.registry)
+    if registry is None:
+        raise registries.missing(found.registry, _readable(c, access), target=target)
+    require_access(home, registry.id, READ_REGISTRY, target, access)
     return registry.id
+
+
+def _readable(c: Connection, access: Access | None) -> list[str]:
+    """The names of the registries that the caller may read."""
+
+    def may(registry: Resource) -> bool:
+        try:
+            require_access("", registry.id, READ_REGISTRY, "", access)
+        except ApiError:
+            return False
+        return access is not None
+
+    return [row.name for row in resources.under(c, "/subscriptions", registries.TYPE.type) if may(row)]
 
 
 def _version(c: Connection, home: str, collection: str, found: AssetReference) -> Resource | None:
@@ -151,7 +165,9 @@ def _missing(
     where = f" in the registry '{registry}'" if registry else ""
     if versions:
         there = ", ".join(f"'{version.name}'" + (" (archived)" if version.archived else "") for version in versions)
-        return not_found(f"The {noun} '{found.name}'{where} has no version or label '{wanted}'. It has {there}.", target)
+        return not_found(
+            f"The {noun} '{found.name}'{where} has no version or label '{wanted}'. It has {there}.", target
+        )
     if known and found.name.lower() in (name.lower() for name in known):
         return not_found(f"The curated environment '{found.name}' has no version or label '{wanted}'.", target)
     names = {version.id.rsplit("/", 3)[1] for version in resources.under(c, home, type_)} | set(known or ())

@@ -56,7 +56,7 @@ def gather(c: Connection, job: Resource, storage: StorageLocator, compute_key: s
         experiment_id=run.experiment_id if run else "0",
         experiment_name=run.experiment_name if run else str(properties.get("experimentName") or "Default"),
         environment=environment,
-        context=_context(c, workspace_id, storage, environment),
+        context=_context(c, storage, environment),
         code=_code(c, workspace_id, storage, code_id) if code_id else None,
         inputs=_inputs(c, workspace_id, storage, properties.get("inputs") or {}),
         outputs={
@@ -94,7 +94,7 @@ def output_location(
 def _code(c: Connection, workspace_id: str, storage: StorageLocator, reference: str) -> tuple[Resource, Location]:
     code = references.code(c, workspace_id, reference)
     uri = str(code.properties.get("codeUri"))
-    return code, places.locate(c, workspace_id, storage, uri, target="properties.codeUri")
+    return code, places.locate(c, arm_id.asset_home(code.id), storage, uri, target="properties.codeUri")
 
 
 def _inputs(c: Connection, workspace_id: str, storage: StorageLocator, inputs: Json) -> dict[str, Location]:
@@ -108,9 +108,11 @@ def _inputs(c: Connection, workspace_id: str, storage: StorageLocator, inputs: J
 
 
 def _context(
-    c: Connection, workspace_id: str, storage: StorageLocator, environment: Resource | CuratedEnvironment
+    c: Connection, storage: StorageLocator, environment: Resource | CuratedEnvironment
 ) -> Location | None:
     if not isinstance(environment, Resource):
         return None
     uri = (environment.properties.get("build") or {}).get("contextUri")
-    return places.locate(c, workspace_id, storage, str(uri), target="properties.build.contextUri") if uri else None
+    if not uri:
+        return None
+    return places.locate(c, arm_id.asset_home(environment.id), storage, str(uri), target="properties.build.contextUri")

@@ -68,7 +68,7 @@ def command(context: Context) -> Child:
         "services": _services(_object(sent, "services")),
         "command": str(spec.get("command") or ""),
         "codeId": context.pinned.get("code"),
-        "environmentId": str(spec.get("environment")),
+        "environmentId": context.pinned["environment"],
         "computeId": compute,
         "inputs": inputs(context),
         "outputs": outputs(context),
@@ -108,7 +108,6 @@ def parallel(context: Context) -> Child:
     properties = {
         **ran.properties,
         "command": parallel_task.command(sent, context.spec),
-        "environmentId": str(task.get("environment")),
         "environmentVariables": {**(task.get("environment_variables") or {}), **ran.properties["environmentVariables"]},
     }
     settings = parallel_task.settings(sent, context.spec, ran.properties["inputs"])
@@ -121,7 +120,7 @@ def pipeline(context: Context) -> Child:
     properties = {
         **base(context, "Pipeline"),
         **around,
-        "jobs": context.spec.get("jobs") or {},
+        "jobs": graph.with_pins(context.spec.get("jobs") or {}, context.pinned["nodes"]),
         "inputs": inputs(context),
         "outputs": outputs(context),
         "settings": {name: value for name, value in context.settings.items() if name != "_source"},
@@ -159,7 +158,7 @@ def filled(context: Context, value: Any) -> Any:
 
 
 def inputs(context: Context) -> Json:
-    given = context.sent.get("inputs") or {}
+    given = graph.with_data(context.sent.get("inputs") or {}, context.pinned)
     found: Json = {}
     for name, declared in (context.spec.get("inputs") or {}).items():
         bound = graph.bind(

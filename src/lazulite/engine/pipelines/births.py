@@ -77,10 +77,12 @@ def gathered(
 
 def spec_of(c: Connection, pipeline: Resource, node: str) -> Json:
     """The specification of the component that a node runs. Raises ApiError where it was deleted."""
-    pinned = pipeline.spec["resolved"]["nodes"][node]
-    component = resources.get(c, pinned["component"])
-    if component is None:
-        raise ApiError(404, "ComponentNotFound", f"The component '{pinned['component']}' does not exist any more.")
+    pinned = str(pipeline.spec["resolved"]["nodes"][node]["component"])
+    try:
+        component = references.component(c, arm_id.workspace_of(pipeline.id), pinned)
+    except ApiError as error:
+        text = f"The component '{pinned}' does not exist any more. {error.message}"
+        raise ApiError(404, "ComponentNotFound", text) from None
     found: Json = component.properties["componentSpec"]
     return found
 
