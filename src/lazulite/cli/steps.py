@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import Any
 from urllib.parse import quote
 
 from lazulite.cli.client import call
 from lazulite.cli.errors import CommandError
 from lazulite.cli.home import Server
+from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, workspace_id
 
 _SHOWN = 20
 _BAD = ("Failed", "Canceled")
@@ -16,10 +18,19 @@ _BAD = ("Failed", "Canceled")
 
 def workspace(arguments: argparse.Namespace) -> str:
     """The path of the workspace that the options name."""
-    return (
-        f"/subscriptions/{arguments.subscription}/resourceGroups/{arguments.group}"
-        f"/providers/Microsoft.MachineLearningServices/workspaces/{arguments.workspace}"
-    )
+    return workspace_id(arguments.subscription, arguments.group, arguments.workspace)
+
+
+def options(arguments: argparse.Namespace) -> str:
+    """What to type after a command for the same home and workspace; empty for the usual ones."""
+    usual = {"home": None, "workspace": WORKSPACE, "group": RESOURCE_GROUP, "subscription": SUBSCRIPTION}
+    given = {name: getattr(arguments, name) for name in usual}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items() if value != usual[name])
+
+
+def named(server: Server, arguments: argparse.Namespace) -> str:
+    """The run that NAME and --node mean. Raises CommandError."""
+    return find(server, arguments, arguments.node) if arguments.node else str(arguments.name)
 
 
 def find(server: Server, arguments: argparse.Namespace, node: str) -> str:

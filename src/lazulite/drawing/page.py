@@ -1,0 +1,55 @@
+"""A picture as a page: the SVG, and how to step into what failed. It loads nothing and runs no script."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shlex
+from html import escape
+
+from lazulite.drawing import svg
+from lazulite.drawing.state import Picture
+from lazulite.drawing.words import printable
+
+_REFRESH_S = 3
+_FAILURES = 20
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">{refresh}
+<title>{title} · Lazulite</title>
+<style>
+  :root {{ color-scheme: light dark; font: 15px/1.5 system-ui, "Segoe UI", sans-serif; }}
+  body {{ margin: 0 auto; padding: 0 1rem 3rem; max-width: 110rem; }}
+  .picture {{ overflow-x: auto; }}
+  .picture svg {{ display: block; margin: 0 auto; }}
+  section {{ max-width: 60rem; margin: 2rem auto 0; }}
+  h2 {{ font-size: 1.1rem; }}
+  pre {{ padding: .8rem 1rem; border: 1px solid #8884; border-radius: 6px; background: #8881; overflow-x: auto; }}
+</style>
+<div class="picture">
+{picture}</div>
+<section>
+<h2>{heading}</h2>
+<pre><code>{commands}</code></pre>
+</section>
+</html>
+"""
+
+
+def write(picture: Picture, now: dt.datetime, options: str = "") -> str:
+    """The page, which loads itself again until the job is over. `options` follow each command that it names."""
+    failures = list(picture.graph.failed())
+    name = shlex.quote(picture.name)
+    if failures:
+        heading = "Step into what failed"
+        commands = [f"lazulite job debug {name} --node {shlex.quote(path)}" for path, _ in failures[:_FAILURES]]
+        commands.append(f"lazulite job rerun {name}")
+    else:
+        heading = "The same on a terminal"
+        commands = [f"lazulite job graph {name}", f"lazulite job logs {name}"]
+    return _PAGE.format(
+        refresh="" if picture.over else f'<meta http-equiv="refresh" content="{_REFRESH_S}">',
+        title=escape(printable(picture.title)),
+        picture=svg.draw(picture, now),
+        heading=heading,
+        commands="\n".join(escape(f"{printable(command)}{options}") for command in commands),
+    )
