@@ -87,6 +87,21 @@ def test_unchanged_steps_are_reused(server: RunningServer, ml_client: MLClient, 
     assert not any("azureml.isreused" in child.properties for child in fresh.values())
 
 
+def test_a_path_that_another_run_wrote_to_since_is_not_reused(ml_client: MLClient, tmp_path: Path) -> None:
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def shared(n: int) -> dict[str, Any]:
+        made = MAKE(text="shared", n=n)
+        made.outputs.made.path = "azureml://datastores/workspaceblobstore/paths/written/by/all/"
+        return {"lines": COUNT(folder=made.outputs.made, extra="x").outputs.counted}
+
+    for n, lines, is_reused in [(1, "1", False), (1, "1", True), (2, "3", False), (1, "4", False)]:
+        done = run(ml_client, shared(n=n))
+        ml_client.jobs.download(done.name, output_name="lines", download_path=str(tmp_path / done.name))
+        assert next(p for p in (tmp_path / done.name).rglob("*") if p.is_file()).read_text().strip() == lines
+        reused = ["azureml.isreused" in child.properties for child in steps(ml_client, done.name).values()]
+        assert reused == [is_reused, is_reused]
+
+
 def test_not_deterministic_is_not_reused(ml_client: MLClient) -> None:
     dice = command(
         name="dice",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from sqlalchemy.engine import Connection
 
+from lazulite.core.clock import parse_iso
 from lazulite.core.errors import ApiError
 from lazulite.engine.jobs.record import JOBS
 from lazulite.engine.pipelines.bind import Child, Context
@@ -27,6 +29,8 @@ _KINDS = ("command", "parallel")
 #: Uploads whose path holds the hash of their content.
 _HASHED = "LocalUpload/"
 _FILES = 20_000
+#: Where outputs lie that nobody chose a path for: no other job writes there.
+_OF_ONE_RUN = re.compile(r"azureml://jobs/|.*/paths/azureml/([^/]+)/")
 
 
 def is_allowed(context: Context) -> bool:
@@ -71,12 +75,18 @@ def find(c: Connection, workspace: str, storage: StorageLocator, reuse_key: str)
 
 
 def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resource) -> bool:
-    for output in job_status.read(job.status).outputs.values():
+    """Whether its outputs are still there as it left them: at a path that was chosen, another job may have written."""
+    status = job_status.read(job.status)
+    for output in status.outputs.values():
         try:
             path = _path(c, workspace, storage, output.uri)
         except ApiError:
             return False
-        if path is not None and not path.exists():
+        if path is None:
+            continue
+        if not path.exists():
+            return False
+        if not _is_of_one_run(c, workspace, output.uri) and _changed_after(path, status.end_time):
             return False
     return True
 
@@ -97,8 +107,9 @@ def _identity(
     if graph.is_literal(value):
         return ["literal", value.get("value")]
     uri, kind, mode = str(value["uri"]), value.get("jobInputType"), value.get("mode")
-    if uri in origins:
-        return ["output", origins[uri], kind, mode]
+    origin = origins.get(uri)
+    if origin is not None and (origin != uri or _is_of_one_run(c, workspace, uri)):
+        return ["output", origin, kind, mode]
     where = places.locate(c, workspace, storage, uri, str(kind or "uri_folder"))
     if where.account is None or where.container is None:
         return None
@@ -107,6 +118,11 @@ def _identity(
         return ["data", where.uri, kind, mode] if _HASHED in where.path else None
     print_ = _fingerprint(path)
     return None if print_ is None else ["data", where.uri, kind, mode, print_]
+
+
+def _is_of_one_run(c: Connection, workspace: str, uri: str) -> bool:
+    found = _OF_ONE_RUN.match(uri)
+    return found is not None and (found[1] is None or resources.get(c, f"{workspace}/jobs/{found[1]}") is not None)
 
 
 def _path(c: Connection, workspace: str, storage: StorageLocator, uri: str) -> Path | None:
@@ -130,6 +146,25 @@ def _fingerprint(path: Path) -> str | None:
             continue
         digest.update(f"{file}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
     return digest.hexdigest()
+
+
+def _changed_after(path: Path, at: str | None) -> bool:
+    """Whether something there was written, added or removed since; also where it is too much to look at."""
+    limit = parse_iso(at).timestamp() if at else 0.0
+    for count, place in enumerate(_places(path)):
+        try:
+            if count > _FILES or os.lstat(place).st_ctime > limit:
+                return True
+        except OSError:
+            return True
+    return False
+
+
+def _places(path: Path) -> Iterator[str]:
+    """The path, and everything below it."""
+    yield str(path)
+    for root, folders, names in os.walk(path):
+        yield from (os.path.join(root, name) for name in (*folders, *names))
 
 
 def _files(folder: Path) -> list[str]:
