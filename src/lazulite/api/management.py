@@ -17,7 +17,7 @@ from lazulite.core.clock import now_iso
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
 from lazulite.model import wire
-from lazulite.resources import storage_accounts, workspaces
+from lazulite.resources import registries, storage_accounts, workspaces
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
@@ -114,13 +114,14 @@ class _Management:
 
     async def delete_group(self, request: Request) -> Response:
         def check(connection: Connection, id_: str) -> None:
-            for row in resources.under(connection, id_, workspaces.TYPE.type):
-                raise ApiError(
-                    409,
-                    "ResourceGroupNotEmpty",
-                    f"Workspace '{row.name}' lies in this resource group; delete it first.",
-                    target=row.name,
-                )
+            for type_ in (workspaces.TYPE, registries.TYPE):
+                for row in resources.under(connection, id_, type_.type):
+                    raise ApiError(
+                        409,
+                        "ResourceGroupNotEmpty",
+                        f"The resource '{type_.collection}/{row.name}' lies in this resource group; delete it first.",
+                        target=row.name,
+                    )
 
         return await self._erase(request, check)
 

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from lazulite.api.context import ApiContext, document
 from lazulite.api.lro import start
+from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
@@ -147,12 +148,13 @@ def require_parent(connection: Connection, parent: str) -> None:
     siblings, _, name = parent.rpartition("/")
     group, _, collection = siblings.rpartition("/")
     known: list[str] = []
-    if collection.lower() == "workspaces":
-        known = [r.name for r in resources.under(connection, group.split("/resource")[0], _WORKSPACES)]
+    if collection.lower() in _PARENTS:
+        type_ = f"{PROVIDER}/{collection}"
+        known = [r.name for r in resources.under(connection, group.split("/resource")[0], type_)]
     raise not_found(f"The Resource '{collection}/{name}' was not found under '{group}'.{nearest(name, known)}", name)
 
 
-_WORKSPACES = "microsoft.machinelearningservices/workspaces"
+_PARENTS = ("workspaces", "registries")
 
 
 def _store(

@@ -28,14 +28,6 @@ def find(connection: Connection, name: str) -> Resource | None:
     return found[0] if found else None
 
 
-def require(connection: Connection, name: str, *, target: str = "registryName") -> Resource:
-    """The registry of that name. Raises ApiError 404 with how to make one."""
-    found = find(connection, name)
-    if found is None:
-        raise missing(name, [], target=target)
-    return found
-
-
 def require_id(connection: Connection, id_: str) -> Resource:
     """The registry at an ARM id. Raises ApiError 404."""
     found = resources.get(connection, id_)

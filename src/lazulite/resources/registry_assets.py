@@ -6,15 +6,24 @@ Rows lie at `{registry id}/{collection}/{name}/versions/{version}`; clients are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import not_found
 from lazulite.environments import catalogue
 from lazulite.environments.catalogue import CuratedEnvironment
-from lazulite.resources import codes, components, data, environments, models, registries, registry_storage
-from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Services
+from lazulite.resources import (
+    codes,
+    components,
+    data,
+    environments,
+    models,
+    registries,
+    registry_rules,
+    registry_storage,
+)
+from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Services, Write
 from lazulite.store.resources import Json, Resource
 
 
@@ -38,7 +47,7 @@ async def keep_address(services: Services, existing: Resource | None, body: Json
         after = holder.get(name)
         if isinstance(after, str) and after != before:
             old, new = registry_storage.files(services, before), registry_storage.files(services, after)
-            if old and new and await services.storage.same(old, new):
+            if old and new and old.account == new.account and await services.storage.same(old, new):
                 holder[name] = before
 
 
@@ -102,13 +111,14 @@ def _shown(document: Json) -> Json:
     }
 
 
-def _of_registry(type_: ResourceType, operations: str) -> ResourceType:
+def _of_registry(type_: ResourceType, operations: str, prepare: Callable[[Write], None] | None = None) -> ResourceType:
     collection = type_.collection.replace("workspaces/", "registries/")
     upload = Action("startPendingUpload", start_pending_upload, "create_or_get_start_pending_upload", absent=True)
     return dataclasses.replace(
         type_,
         collection=collection,
         operations=operations,
+        prepare=prepare or type_.prepare,
         rights=registries.ASSET_RIGHTS,
         shown_id=shown_id,
         hidden=None,
@@ -118,10 +128,10 @@ def _of_registry(type_: ResourceType, operations: str) -> ResourceType:
     )
 
 
-ENVIRONMENTS = _of_registry(environments.TYPE, "RegistryEnvironmentVersions")
+ENVIRONMENTS = _of_registry(environments.TYPE, "RegistryEnvironmentVersions", registry_rules.prepare_environment)
 DATA = _of_registry(data.TYPE, "RegistryDataVersions")
 MODELS = _of_registry(models.TYPE, "RegistryModelVersions")
-COMPONENTS = _of_registry(components.TYPE, "RegistryComponentVersions")
+COMPONENTS = _of_registry(components.TYPE, "RegistryComponentVersions", registry_rules.prepare_component)
 CODES = _of_registry(codes.TYPE, "RegistryCodeVersions")
 ALL = (ENVIRONMENTS, DATA, MODELS, COMPONENTS, CODES)
 

@@ -52,7 +52,8 @@ def provision_account(write: Write) -> str:
     """Make the storage account of a new registry, without containers. Returns its id."""
     group = write.id.split("/providers/")[0]
     stem = re.sub(r"[^a-z0-9]", "", write.name.lower())
-    id_ = f"{group}/providers/{TYPE}/{stem[:12]}{hashlib.sha256(write.id.lower().encode()).hexdigest()[:8]}"
+    # A name that no account had before: the registry that had this one's name took its account away with it.
+    id_ = f"{group}/providers/{TYPE}/{stem[:12]}{uuid.uuid4().hex[:8]}"
     _account(write, id_)
     return id_
 

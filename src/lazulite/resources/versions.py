@@ -64,12 +64,16 @@ def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
     )
     if type_.hidden and not is_version:
         known = [r for r in known if not type_.hidden(r.properties)]
+    names = [r.name for r in known]
+    if type_.virtual:
+        kind = type_.type if is_version else type_.container_type
+        names += [document["name"] for document, _ in type_.virtual.list(reading, parent, kind, False, None, 200)]
     if is_version:
         asset = parent.rsplit("/", 1)[1]
-        versions = ", ".join(f"'{r.name}'" for r in known[-8:])
-        there = f" It has {versions}." if known else " It has no version."
+        versions = ", ".join(f"'{known}'" for known in names[-8:])
+        there = f" It has {versions}." if names else " It has no version."
         return not_found(f"{_noun(type_)} '{asset}' has no version '{name}'.{there}", "version")
-    return not_found(f"There is no {_noun(type_).lower()} '{name}'.{nearest(name, [r.name for r in known])}", "name")
+    return not_found(f"There is no {_noun(type_).lower()} '{name}'.{nearest(name, names)}", "name")
 
 
 def _noun(type_: ResourceType) -> str:
