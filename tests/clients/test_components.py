@@ -344,27 +344,19 @@ def test_a_job_of_a_component_is_held_to_its_inputs(
         ml_client.jobs.create_or_update(load_job(write("pipeline.yml", text)))
 
 
-@pytest.mark.parametrize(
-    ("kind", "component", "more"),
-    [
-        ("spark", SPARK, "resources: {instance_type: standard_e4s_v3, runtime_version: '3.4'}"),
-        ("data_transfer", COPY, "task: copy_data"),
-    ],
-)
-def test_steps_that_cannot_run_here_are_named(
-    ml_client: MLClient, write: Callable[[str, str], Path], kind: str, component: str, more: str
-) -> None:
-    write("component.yml", component)
-    given = {"spark": "{text: %s}", "data_transfer": "{one: %s, two: %s}"}[kind].replace(
-        "%s", "{type: uri_folder, path: azureml://datastores/workspaceblobstore/paths/a, mode: direct}"
-    )
-    text = f"""
+def test_spark_steps_cannot_run_here_and_are_named(ml_client: MLClient, write: Callable[[str, str], Path]) -> None:
+    write("component.yml", SPARK)
+    text = """
 type: pipeline
-settings: {{default_compute: azureml:cpu-cluster}}
+settings: {default_compute: azureml:cpu-cluster}
 jobs:
-  far: {{type: {kind}, component: ./component.yml, inputs: {given}, {more}}}
+  far:
+    type: spark
+    component: ./component.yml
+    inputs: {text: {type: uri_folder, path: azureml://datastores/workspaceblobstore/paths/a, mode: direct}}
+    resources: {instance_type: standard_e4s_v3, runtime_version: '3.4'}
 """
-    with pytest.raises(HttpResponseError, match=f"{kind} node 'far' of a pipeline is not built") as refused:
+    with pytest.raises(HttpResponseError, match="spark node 'far' of a pipeline is not built") as refused:
         ml_client.jobs.create_or_update(load_job(write("pipeline.yml", text)))
     assert refused.value.status_code == 501
 

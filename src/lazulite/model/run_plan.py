@@ -182,6 +182,17 @@ class Parallel(msgspec.Struct, kw_only=True):
     logging_level: str = "INFO"
 
 
+class Transfer(msgspec.Struct, kw_only=True):
+    """What a step of data transfer does: the agent copies every input into the one output. No command runs.
+
+    Without `overwrite` a file that two inputs have, or that is there already, fails the run before anything is copied;
+    when `resumed`, an earlier attempt may have copied some: a file of the same content is no conflict then.
+    """
+
+    overwrite: bool = True
+    resumed: bool = False
+
+
 class Isolation(msgspec.Struct, kw_only=True):
     kind: str = "process"
     """`bubblewrap` or `process`; `container` where the environment is an image."""
@@ -224,6 +235,7 @@ class RunPlan(msgspec.Struct, kw_only=True):
     """Seconds between SIGTERM and SIGKILL."""
     distribution: Distribution = msgspec.field(default_factory=Distribution)
     parallel: Parallel | None = None
+    transfer: Transfer | None = None
     isolation: Isolation = msgspec.field(default_factory=Isolation)
     limits: Limits = msgspec.field(default_factory=Limits)
     container: ContainerEngine | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import container, descendants, engines, isolation, run, status
 from .failure import Canceled, RunFailure
-from .hooks import code, environment, image, inputs, outputs, parallel, process, report, workdir
+from .hooks import code, data_transfer, environment, image, inputs, outputs, parallel, process, report, workdir
 from .run import Run
 
 PREPARE = (
@@ -115,6 +115,8 @@ def execute(this: Run) -> dict[str, Any]:
     """Prepare and run. Returns what the status says at the end: outcome, exit_code, error."""
     try:
         this.status.phase("preparing")
+        if is_transfer(this):
+            return {"outcome": "completed", "exit_code": data_transfer.execute(this)}
         for hook in PREPARE:
             this.tick()
             hook(this)
@@ -130,10 +132,16 @@ def execute(this: Run) -> dict[str, Any]:
 def finalize(this: Run, result: dict[str, Any]) -> dict[str, Any]:
     """Bring outputs home also when the job failed; a failure to do so fails a job that had not."""
     try:
-        outputs.collect(this)
+        if not is_transfer(this):
+            outputs.collect(this)
     except RunFailure as failure:
         this.log(failure.message)
         return report.failed(failure) if result["outcome"] == "completed" else result
     except Exception as error:
         return report.broken(this, error) if result["outcome"] == "completed" else result
     return result
+
+
+def is_transfer(this: Run) -> bool:
+    """Whether data is copied, and no command runs."""
+    return this.plan.get("transfer") is not None

@@ -18,13 +18,16 @@ def replace(path: str, data: bytes, *, durable: bool = True) -> None:
     os.rename(aside, path)
 
 
-def store(source: int, target: str) -> None:
+def store(source: int, target: str, tick: Callable[[], None] | None = None) -> None:
     """Copy the rest of an open file to `target`, durable and atomic; the target's folder is made."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     aside = f"{target}.{os.getpid()}.tmp"
     try:
         with open(source, "rb", closefd=False) as reader, open(aside, "wb") as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
+            while chunk := reader.read(1 << 20):
+                writer.write(chunk)
+                if tick is not None:
+                    tick()
             writer.flush()
             os.fsync(writer.fileno())
         os.rename(aside, target)

@@ -23,13 +23,17 @@ def document(connection: Connection, job: Resource, start: str | None) -> Json:
 
     A node of a nested pipeline is named by its path: `prepare/clean`; a step of a loop by its number: `body[2]`.
 
-    Raises ApiError 409 for a job that is not over, 400 for a node that the pipeline does not have.
+    Raises ApiError 409 for a job that is not over, 400 for a node that the pipeline does not have, and for a step that
+    is no job without its pipeline.
     """
     if job.state not in job_status.TERMINAL:
         raise conflict(f"Job '{job.name}' is {job.state}: it can run again once it is over.", "status")
     kind = job.properties.get("jobType")
     if start is not None and kind != "Pipeline":
         raise validation(f"Job '{job.name}' is a {kind} job and has no nodes; leave 'from' out.", "from")
+    if not {"parallel", "transfer"}.isdisjoint(job.spec.get("resolved") or {}):
+        text = f"Job '{job.name}' runs only as the step '{job.spec.get('node')}' of '{job.spec.get('parent')}'"
+        raise validation(f"{text}: run that again from this step.", "job")
     properties = {k: v for k, v in job.properties.items() if k not in _OF_STATUS}
     own = {k: v for k, v in (properties.get("properties") or {}).items() if not str(k).startswith("azureml.")}
     properties["properties"] = {**own, "lazulite.rerunof": job.name}

@@ -13,7 +13,7 @@ from typing import Any
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError, nearest, not_implemented, validation
-from lazulite.model import asset_reference, parallel_task, sweep, sweep_node
+from lazulite.model import asset_reference, data_transfer, parallel_task, sweep, sweep_node
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_flow import Flow, Spread
@@ -165,6 +165,8 @@ def _check_node(scope: _Scope, name: str, sent: Any) -> Json:
         raise validation(f"The node '{name}' has the type '{kind}'.{nearest(kind, _KNOWN)}", f"{target}.type")
     if not _NAME.fullmatch(name):
         raise validation(f"The name of the node '{name}' may have letters, digits, '_', '-', '.' and spaces.", target)
+    if kind == "data_transfer":
+        data_transfer.check_task(name, sent)  # the components of other tasks lie in a registry
     check = NODE_CHECKS.get(kind)
     if check is None and kind not in flow.READERS:
         raise not_implemented(f"The {kind} node '{name}' of a pipeline")
@@ -266,6 +268,13 @@ def _check_parallel(node: Node) -> Json:
     check_inputs(node)
     parallel_task.check(node.name, node.sent, node.spec, node.target)
     return _pin_run(node, parallel_task.task(node.spec))
+
+
+def _check_transfer(node: Node) -> Json:
+    check_inputs(node)
+    data_transfer.check_task(node.name, node.sent, node.spec)
+    data_transfer.check(node.name, node.sent, node.spec, node.target)
+    return {"compute": _node_compute(node)}
 
 
 def _pin_run(node: Node, spec: Json) -> Json:
@@ -431,6 +440,7 @@ def _soft(node: Node) -> list[str]:
 #: What checks a node of each kind and pins what it refers to; the kinds without an entry are refused with 501.
 NODE_CHECKS: dict[str, Callable[[Node], Json]] = {
     "command": _check_command,
+    "data_transfer": _check_transfer,
     "pipeline": _check_pipeline,
     "sweep": _check_sweep,
     "parallel": _check_parallel,

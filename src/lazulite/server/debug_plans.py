@@ -29,6 +29,9 @@ def route(database: Database, engine: Engine) -> Route:
         if str(job.properties.get("jobType")) != "Command":
             text = f"'{name}' is a {job.properties.get('jobType')} job: name one of its steps."
             raise ApiError(400, "NotACommandJob", text, target="node")
+        if "transfer" in (job.spec.get("resolved") or {}):
+            text = f"'{job.spec.get('node', name)}' copies data and runs no command: there is nothing to step into."
+            raise ApiError(400, "NothingToStepInto", text, target="node")
         made = await engine.plan(job)
         return JsonResponse({"plan": msgspec.to_builtins(made.plan), "secrets": msgspec.to_builtins(made.secrets)})
 

@@ -1,13 +1,16 @@
 """Real agents in run folders of their own, with one small environment that is built once."""
 
+import http.server
 import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
@@ -102,3 +105,54 @@ def a_run(tmp_path: Path, environments_root: Path) -> Callable[..., AgentRun]:
         return AgentRun(tmp_path / "runs" / str(count), RunPlan(**{**fields, **changes}), secrets)
 
     return build
+
+
+class Blobs(http.server.BaseHTTPRequestHandler):
+    """A few verbs of the Blob protocol over a dictionary, asking for the right signature."""
+
+    content: ClassVar[dict[str, bytes]] = {}
+    flaky: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        url, query = self.parse()
+        if self.flaky:
+            return self.answer(self.flaky.pop(), b"busy")
+        if query.get("comp") == ["list"]:
+            prefix = unquote(query["prefix"][0]) if "prefix" in query else ""
+            names = [name.removeprefix("/c/") for name in self.content if name.startswith(f"/c/{prefix}")]
+            xml = "".join(f"<Blob><Name>{name}</Name></Blob>" for name in names)
+            return self.answer(
+                200, f"<EnumerationResults><Blobs>{xml}</Blobs><NextMarker/></EnumerationResults>".encode()
+            )
+        return self.answer(200, self.content[url]) if url in self.content else self.answer(404, b"")
+
+    def do_PUT(self) -> None:
+        url, query = self.parse()
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if query.get("sig") != ["good"]:
+            return self.answer(403, b"")
+        self.content[url] = body
+        return self.answer(201, b"")
+
+    def parse(self) -> tuple[str, dict[str, list[str]]]:
+        split = urlsplit(self.path)
+        return unquote(split.path), parse_qs(split.query)
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def blobs() -> Iterator[str]:
+    Blobs.content = {"/c/data/a.csv": b"a\n", "/c/data/sub/b c.csv": b"b\n", "/c/../../evil": b"x"}
+    Blobs.flaky = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Blobs)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/c"
+    server.shutdown()

@@ -77,3 +77,12 @@ def test_a_step_is_fresh_by_itself_or_with_its_node() -> None:
     rerun = {"fresh": ["a[1]", "b"]}
     found = {step for step in ("a", "a[0]", "a[1]", "b", "b[0]") if job_reruns.is_fresh(rerun, step)}
     assert found == {"a[1]", "b", "b[0]"}
+
+
+@pytest.mark.parametrize("kind", ["parallel", "transfer"])
+def test_a_step_that_needs_its_pipeline_does_not_run_alone(world: EngineWorld, kind: str) -> None:
+    made = world.submit("child")
+    world.change(made.id, resolved={kind: {}}, node="copy", parent="p")
+    job = world.get(made.id).with_(state=JobState.COMPLETED.value)
+    with pytest.raises(ApiError, match="runs only as the step 'copy' of 'p': run that again from this step"):
+        world.database.read_sync(lambda c: job_reruns.document(c, job, None))

@@ -19,6 +19,8 @@ from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 
 _KEPT = 512
+#: Of jobs that run nothing of the user's.
+_NONE = EnvironmentPlan(key="none", name="none", python="", interpreter="")
 
 
 class EnvironmentPlanner(Protocol):
@@ -43,23 +45,26 @@ class Environments:
         await asyncio.to_thread(interpreters.discover)
 
     async def plan(self, facts: Facts) -> EnvironmentPlan:
-        key = _identity(facts.environment)
+        environment = facts.environment
+        if environment is None:
+            return _NONE
+        key = _identity(environment)
         found = self._plans.get(key)
         if found is None:
-            found = await asyncio.to_thread(self._resolve, facts)
+            found = await asyncio.to_thread(self._resolve, environment, facts.context)
             if len(self._plans) >= _KEPT:
                 self._plans.clear()
             self._plans[key] = found
         return found
 
-    def _resolve(self, facts: Facts) -> EnvironmentPlan:
+    def _resolve(self, environment: Resource | CuratedEnvironment, context: Location | None) -> EnvironmentPlan:
         try:
-            return resolve(self._spec(facts), interpreters=interpreters.discover(), in_containers=self._in_containers)
+            spec = self._spec(environment, context)
+            return resolve(spec, interpreters=interpreters.discover(), in_containers=self._in_containers)
         except Unresolvable as error:
             raise ApiError(400, "EnvironmentUnresolvable", str(error), target="environmentId") from error
 
-    def _spec(self, facts: Facts) -> EnvironmentSpec:
-        environment = facts.environment
+    def _spec(self, environment: Resource | CuratedEnvironment, context: Location | None) -> EnvironmentSpec:
         if isinstance(environment, CuratedEnvironment):
             return environment.spec()
         properties = environment.properties
@@ -68,7 +73,7 @@ class Environments:
             version=environment.name,
             image=properties.get("image"),
             conda_file=properties.get("condaFile"),
-            build=self._context(properties.get("build") or {}, facts.context),
+            build=self._context(properties.get("build") or {}, context),
         )
 
     def _context(self, build: Json, where: Location | None) -> BuildContext | None:

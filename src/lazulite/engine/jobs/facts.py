@@ -22,13 +22,16 @@ _LITERALS = ("literal", "safe_literal")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`inputs` leaves out literals and inputs that were not given; `code` is the code asset and where it lies."""
+    """`inputs` leaves out literals and inputs that were not given; `code` is the code asset and where it lies.
+
+    A job that copies data has no environment.
+    """
 
     workspace: Resource
     guid: str
     experiment_id: str
     experiment_name: str
-    environment: Resource | CuratedEnvironment
+    environment: Resource | CuratedEnvironment | None
     artifacts: Location
     context: Location | None = None
     code: tuple[Resource, Location] | None = None
@@ -46,9 +49,8 @@ def gather(c: Connection, job: Resource, storage: StorageLocator, compute_key: s
     run = runs.get(c, workspace_id, job.name)
     resolved = job.spec.get("resolved") or {}
     properties = job.properties
-    environment = references.environment(
-        c, workspace_id, resolved.get("environment") or str(properties.get("environmentId"))
-    )
+    named = resolved.get("environment") or str(properties.get("environmentId"))
+    environment = None if "transfer" in resolved else references.environment(c, workspace_id, named)
     code_id = resolved.get("code") or properties.get("codeId")
     return Facts(
         workspace=workspace,
@@ -108,7 +110,7 @@ def _inputs(c: Connection, workspace_id: str, storage: StorageLocator, inputs: J
 
 
 def _context(
-    c: Connection, storage: StorageLocator, environment: Resource | CuratedEnvironment
+    c: Connection, storage: StorageLocator, environment: Resource | CuratedEnvironment | None
 ) -> Location | None:
     if not isinstance(environment, Resource):
         return None

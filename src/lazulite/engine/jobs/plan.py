@@ -29,6 +29,7 @@ from lazulite.model.run_plan import (
     Parallel,
     RunPlan,
     RunSecrets,
+    Transfer,
 )
 from lazulite.resources.jobs import not_started
 from lazulite.resources.places import Location
@@ -88,6 +89,7 @@ def build(
         grace_s=settings.grace_s,
         distribution=_distribution(properties) if parallel is None else Distribution(),
         parallel=parallel,
+        transfer=_transfer(job),
         isolation=_isolation(settings, environment),
         limits=Limits(memory_bytes=_memory(job, facts, settings)),
         container=settings.container if environment.image else None,
@@ -301,6 +303,13 @@ def _parallel(job: Resource) -> Parallel | None:
     """A parallel job has one process, which starts its workers itself."""
     found = (job.spec.get("resolved") or {}).get("parallel")
     return None if found is None else msgspec.convert(found, Parallel)
+
+
+def _transfer(job: Resource) -> Transfer | None:
+    found = (job.spec.get("resolved") or {}).get("transfer")
+    if found is None:
+        return None
+    return msgspec.structs.replace(msgspec.convert(found, Transfer), resumed=int(job.spec.get("attempt", 1)) > 1)
 
 
 def _readable(given: Json, parallel: Parallel | None) -> Json:

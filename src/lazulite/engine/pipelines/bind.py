@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lazulite.model import parallel_task, sweep_node
+from lazulite.model import data_transfer, parallel_task, sweep_node
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_graph import InputOf, OutputOf, Reference, WrittenTo
 from lazulite.store.resources import Json
@@ -112,6 +112,22 @@ def parallel(context: Context) -> Child:
     }
     settings = parallel_task.settings(sent, context.spec, ran.properties["inputs"])
     return Child(properties, {**ran.resolved, "parallel": settings})
+
+
+def transfer(context: Context) -> Child:
+    """A job without a command: its agent copies the data."""
+    sent = filled(context, {name: value for name, value in context.sent.items() if name not in ("inputs", "outputs")})
+    compute = compute_of(context, sent)
+    properties = {
+        **base(context, "Command"),
+        "command": "",
+        "environmentId": "",
+        "computeId": compute,
+        "inputs": inputs(context),
+        "outputs": outputs(context),
+    }
+    resolved = {"compute": compute, "transfer": data_transfer.settings(sent, context.spec)}
+    return Child({name: value for name, value in properties.items() if value is not None}, resolved)
 
 
 def pipeline(context: Context) -> Child:
@@ -285,6 +301,7 @@ def _texts(sent: Json, name: str) -> Json:
 #: What makes a node of each kind into a job.
 BUILDERS: dict[str, Callable[[Context], Child]] = {
     "command": command,
+    "data_transfer": transfer,
     "parallel": parallel,
     "pipeline": pipeline,
     "sweep": sweep,

@@ -25,7 +25,7 @@ from lazulite.store.resources import Json, Resource
 
 _NAMES = ("name", "version", "display_name", "description", "tags", "_source", "$schema")
 _OF_JOB = ("environmentVariables", "resources", "distribution", "identity", "outputs")
-_KINDS = ("command", "parallel")
+_KINDS = ("command", "parallel", "data_transfer")
 #: Uploads whose path holds the hash of their content.
 _HASHED = "LocalUpload/"
 _FILES = 20_000
@@ -62,6 +62,8 @@ def key(
     }
     if "parallel" in child.resolved:  # its node has settings of its own
         document["parallel"] = [child.properties["command"], child.resolved["parallel"]]
+    if "transfer" in child.resolved:
+        document["transfer"] = child.resolved["transfer"]
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
 
 

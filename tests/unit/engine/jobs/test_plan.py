@@ -183,3 +183,15 @@ def test_a_parallel_job_has_one_process_and_its_input_in_a_folder(
     assert (plan.parallel.instances, plan.parallel.append_to) == (3, "rows")
     assert plan.distribution.nodes == 1
     assert [plan.inputs[name].mode for name in ("table", "other")] == [expected, "direct"]
+
+
+def test_a_step_of_data_transfer_has_no_environment_and_knows_its_attempt(world: EngineWorld) -> None:
+    made = world.submit("j", environmentId="", inputs={"b": {"jobInputType": "uri_folder", "uri": f"{BLOBS}/in/"}})
+    world.change(made.id, resolved={"transfer": {"overwrite": False, "resumed": False}}, attempt=2)
+    job = world.get(made.id)
+    facts = world.database.read_sync(lambda c: gather(c, job, world.storage, None))
+    assert facts.environment is None
+    environment = EnvironmentPlan(key="k", name="none", python="", interpreter="")
+    plan = build(job, facts, environment, world.settings, world.storage, "t0ken").plan
+    assert plan.transfer is not None
+    assert (plan.transfer.overwrite, plan.transfer.resumed) == (False, True)
