@@ -276,7 +276,15 @@ def test_an_optional_input_of_the_pipeline_may_stay_unset(server: RunningServer,
         ),
         (
             lambda p: p["jobs"]["second"]["inputs"]["folder"].update(value="${{parent.jobs.second.outputs.counted}}"),
-            "wait for each other",
+            "'second' of the pipeline waits for itself",
+        ),
+        (
+            lambda p: p["jobs"]["first"].update(environment_variables={"X": "${{parent.jobs.second.outputs.counted}}"}),
+            "first, second of the pipeline wait for each other",
+        ),
+        (
+            lambda p: p["jobs"]["first"].update(environment_variables={"X": "${{parent.inputs.txt}}"}),
+            "Did you mean 'text'? (properties.jobs.first.environment_variables)",
         ),
         (lambda p: p["jobs"].clear(), "at least one node"),
     ],
@@ -290,7 +298,7 @@ def test_refusals_name_the_node(server: RunningServer, ml_client: MLClient, chan
     change(properties)
     status, answer = send(server, Bad("", "PUT", f"{path}-bad", {"properties": properties}))
     assert status in (400, 404, 501), answer
-    assert message in answer["error"]["message"]
+    assert message in f"{answer['error']['message']} ({answer['error']['target']})"
     ended(ml_client, job.name)
 
 

@@ -149,7 +149,9 @@ def _check_nodes(scope: _Scope) -> Json:
     pinned = {name: _check_node(scope, name, sent) for name, sent in scope.nodes.items()}
     circle = graph.cycle({name: node["needs"] for name, node in pinned.items()})
     if circle:
-        raise validation(f"The nodes {', '.join(circle)} of {scope.where} wait for each other.", scope.target)
+        others = f"nodes {', '.join(circle)}" if len(circle) > 1 else f"node '{circle[0]}'"
+        wait = "wait for each other" if len(circle) > 1 else "waits for itself"
+        raise validation(f"The {others} of {scope.where} {wait}.", scope.target)
     for name in scope.outputs:
         if name not in scope.written and graph.whole((scope.outputs[name] or {}).get("value")) is None:
             raise validation(f"No node writes the output '{name}' of {scope.where}.", f"{scope.target}.outputs.{name}")
@@ -351,12 +353,13 @@ def _check_references(scope: _Scope, name: str, sent: Json, target: str) -> None
     inputs = sent.get("inputs")
     if isinstance(inputs, dict):
         inputs = {k: v for k, v in inputs.items() if _not_given(scope, v) is None}
-    for reference in graph.references({**sent, "inputs": inputs, "outputs": None}):
-        match reference:
-            case InputOf(wanted) if wanted not in scope.inputs:
-                raise _no_such_input(scope, name, wanted, f"{target}.inputs")
-            case OutputOf(other, output):
-                _check_output_of(scope, name, other, output, target)
+    for part, value in {**sent, "inputs": inputs, "outputs": None}.items():
+        for reference in graph.references(value):
+            match reference:
+                case InputOf(wanted) if wanted not in scope.inputs:
+                    raise _no_such_input(scope, name, wanted, f"{target}.{part}")
+                case OutputOf(other, output):
+                    _check_output_of(scope, name, other, output, target)
     for output, value in (sent.get("outputs") or {}).items():
         bound = graph.whole(value.get("value") or graph.field(value, "uri")) if isinstance(value, dict) else None
         if not isinstance(bound, WrittenTo):
