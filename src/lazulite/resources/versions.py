@@ -68,6 +68,8 @@ def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
     if type_.virtual:
         kind = type_.type if is_version else type_.container_type
         names += [document["name"] for document, _ in type_.virtual.list(reading, parent, kind, False, None, 200)]
+    if is_version and not names and not resources.exists(reading.connection, parent):
+        return missing(reading, type_, parent)
     if is_version:
         asset = parent.rsplit("/", 1)[1]
         versions = ", ".join(f"'{known}'" for known in names[-8:])
