@@ -55,9 +55,10 @@ def delete_principal(server: Server, identifier: str) -> None:
     call(server, "DELETE", f"/lazulite/principals/{quote(identifier, safe='')}")
 
 
-def sign_in_code(server: Server, workspace: str) -> dict[str, Any]:
+def sign_in_code(server: Server, workspace: str, job: str | None = None) -> dict[str, Any]:
     """A one-time `code` for a browser, the `page` that takes it and in how many seconds it `expires_in`. Raises CommandError."""
-    return call(server, "POST", "/lazulite/sign-in-codes", {"workspace": workspace})
+    wanted = {"workspace": workspace} if job is None else {"workspace": workspace, "job": job}
+    return call(server, "POST", "/lazulite/sign-in-codes", wanted)
 
 
 def call(server: Server, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

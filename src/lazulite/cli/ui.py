@@ -1,4 +1,4 @@
-"""`lazulite ui`: sign a browser in to MLflow's pages of a workspace."""
+"""`lazulite ui`: sign a browser in to MLflow's pages of a workspace, or to the picture of a job."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from lazulite.cli.variables import workspace_id
 def ui(arguments: argparse.Namespace) -> int:
     server = required_server(home_folder(arguments.home))
     workspace = workspace_id(arguments.subscription, arguments.group, arguments.workspace)
-    made = client.sign_in_code(server, workspace)
+    made = client.sign_in_code(server, workspace, arguments.job)
     base = server.https_url if arguments.tls else server.http_url
     # What stands behind the # is sent to no server, and so stands in no log.
     link = f"{base}{made['page']}#{made['code']}"
+    what = f"the graph of {arguments.job}" if arguments.job else f"MLflow's pages of {arguments.workspace}"
     opened = not arguments.link and can_open(os.environ, sys.platform) and webbrowser.open(link)
     if opened:
-        print(f"Opened MLflow's pages of {arguments.workspace} in a browser. If none appears, open this link in one:")
+        print(f"Opened {what} in a browser. If none appears, open this link in one:")
     else:
-        print(f"Open this link in a browser, for MLflow's pages of {arguments.workspace}:")
+        print(f"Open this link in a browser, for {what}:")
     print(f"  {link}")
     print(f"It signs in one browser, once, within {made['expires_in']} seconds.")
     return OK

@@ -90,7 +90,7 @@ class _History:
             self._load(connection, workspace, name)
             below = runs.children(connection, workspace, name, after=after, limit=limit and limit + 1)
             token = str(below[limit - 1].number) if limit is not None and len(below) > limit else None
-            found = _load_many(connection, workspace, below[:limit])
+            found = load_many(connection, workspace, below[:limit])
             return [run_documents.run(one, self._context.services.location) for one in found], token
 
         value, token = await self._context.database.read(load)
@@ -185,7 +185,8 @@ class _History:
         return files
 
 
-def _load_many(connection: Connection, workspace: str, below: list[runs.Run]) -> list[run_documents.Found]:
+def load_many(connection: Connection, workspace: str, below: list[runs.Run]) -> list[run_documents.Found]:
+    """These runs with their jobs and tags, in few queries."""
     found: list[run_documents.Found] = []
     for start in range(0, len(below), _CHUNK):
         some = below[start : start + _CHUNK]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 from lazulite.drawing.state import Edge, Graph, Node, rank, total
@@ -11,6 +11,7 @@ from lazulite.drawing.state import Edge, Graph, Node, rank, total
 #: As many nodes as a person takes in; a graph that has no more is left as it is.
 MOST = 40
 _SHOWN = 3
+_FEWEST = 3
 Groups = dict[str, Hashable]
 
 
@@ -20,14 +21,17 @@ def fold(graph: Graph, most: int = MOST) -> Graph:
     Nodes that run the same and stand at the same place are grouped first, then such groups that follow each other,
     then all that run the same, and in the end whole layers.
     """
-    for node in graph.nodes.values():
-        if node.inner is not None:
-            node.inner = fold(node.inner, max(8, most // 2))
-    for grouping in (_same_place, _same_layer, _same_component, _layer(most)):
+    inside = max(8, most // 2)
+    opened = {name: replace(node, inner=fold(node.inner, inside)) for name, node in graph.nodes.items() if node.inner}
+    graph = Graph({**graph.nodes, **opened})
+    for grouping in (_same_place, _same_layer, _same_component):
         if len(graph.nodes) <= most:
-            break
-        graph = _chains(_merge(graph, grouping(graph)))
-    return graph
+            return graph
+        smaller = _chains(_merge(graph, grouping(graph)))
+        # Where all wait for each other, one group for everything would say nothing: layers say more.
+        if grouping is not _same_component or len(smaller.nodes) >= _FEWEST:
+            graph = smaller
+    return _merge(graph, _layers(graph, most)) if len(graph.nodes) > most else graph
 
 
 def _same_place(graph: Graph) -> Groups:
@@ -75,15 +79,11 @@ def _same_component(graph: Graph) -> Groups:
     return {name: joined[key] for name, key in groups.items()}
 
 
-def _layer(most: int) -> Callable[[Graph], Groups]:
+def _layers(graph: Graph, most: int) -> Groups:
     """By how deep a node lies, several layers together where there are too many."""
-
-    def grouping(graph: Graph) -> Groups:
-        layers = layers_of(graph)
-        each = -(-(max(layers.values()) + 1) // most)
-        return {name: layer // each for name, layer in layers.items()}
-
-    return grouping
+    layers = layers_of(graph)
+    each = -(-(max(layers.values()) + 1) // most)
+    return {name: layer // each for name, layer in layers.items()}
 
 
 def layers_of(graph: Graph) -> dict[str, int]:
@@ -124,10 +124,12 @@ def _chains(graph: Graph) -> Graph:
 
 
 def _merge(graph: Graph, groups: Groups) -> Graph:
+    if len(set(groups.values())) == len(graph.nodes):
+        return graph
     members: dict[Hashable, list[Node]] = {}
     for name, node in graph.nodes.items():
         members.setdefault(groups[name], []).append(node)
-    made = {key: one[0] if len(one) == 1 else _group(one) for key, one in members.items()}
+    made = {key: replace(one[0]) if len(one) == 1 else _group(one) for key, one in members.items()}
     name_of = {name: made[key].name for name, key in groups.items()}
     for node in made.values():
         edges: dict[tuple[str, bool], Edge] = {}
@@ -185,7 +187,7 @@ def _in_order(nodes: dict[str, Node]) -> dict[str, Node]:
         name = free.pop() if free else min(left, key=lambda one: len(left[one]))
         if left.pop(name, None) is None:
             continue
-        done[name] = replace(nodes[name])
+        done[name] = nodes[name]
         for user in users.get(name, ()):
             if user in left:
                 left[user].discard(name)

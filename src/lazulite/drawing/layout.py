@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 Point = tuple[float, float]
 Size = tuple[float, float]
-_SWEEPS = 12
+_SWEEPS = 24
 _BEND = 14.0  # the room of an edge that passes a layer
 _STIFFNESS = 8.0  # how much rather long edges are straight than short ones
 

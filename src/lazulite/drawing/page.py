@@ -11,6 +11,8 @@ from lazulite.drawing.state import Picture
 from lazulite.drawing.words import printable
 
 _REFRESH_S = 3
+#: Steps that are read in about a second: the page of a larger pipeline loads itself less often.
+_A_SECOND = 500
 _FAILURES = 20
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -46,8 +48,9 @@ def write(picture: Picture, now: dt.datetime, options: str = "") -> str:
     else:
         heading = "The same on a terminal"
         commands = [f"lazulite job graph {name}", f"lazulite job logs {name}"]
+    wait = max(_REFRESH_S, sum(picture.tally().values()) // _A_SECOND)
     return _PAGE.format(
-        refresh="" if picture.over else f'<meta http-equiv="refresh" content="{_REFRESH_S}">',
+        refresh="" if picture.over else f'<meta http-equiv="refresh" content="{wait}">',
         title=escape(printable(picture.title)),
         picture=svg.draw(picture, now),
         heading=heading,

@@ -124,7 +124,7 @@ class _Drawing:
         states = counts(node.tally()) if node.count > 1 else state_word(node.state)
         states = node.note if node.kind == "if_else" and node.note else states
         first = " · ".join(one for one in (states, took, "reused" if node.reused else "") if one)
-        lines = [(first, f"state {kind_of(node.state)}")]
+        lines = [(line, f"state {kind_of(node.state)}") for line in _wrapped(first, _WIDE - 42)]
         second = " · ".join(one for one in (*what, "" if node.kind == "if_else" else node.note) if one)
         if second:
             lines.append((second, "faint"))

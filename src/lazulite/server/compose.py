@@ -31,7 +31,7 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, registries, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
-from lazulite.server import debug_plans, mlflow_pages, pages, sign_in
+from lazulite.server import debug_plans, graph_page, mlflow_pages, pages, sign_in
 from lazulite.server import isolation as isolations
 from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
@@ -140,6 +140,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     built = _mlflow_pages(settings)
     routes += sign_in.routes(sessions, directory, database, pages_installed=built is not None)
     routes += mlflow_pages.routes(built, database, directory)
+    routes.append(graph_page.route(database, settings.location))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes, sessions)
     courier = WebhookCourier(database, sender)

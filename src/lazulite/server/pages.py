@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from html import escape
 from urllib.parse import quote
 
@@ -10,6 +12,13 @@ from starlette.responses import HTMLResponse, Response
 
 from lazulite.core.errors import ApiError
 from lazulite.core.web import PUBLIC, Route
+from lazulite.server.sessions import COOKIE_PATH
+
+_ID = re.compile(
+    r"/subscriptions/[\w-]+/resourceGroups/([\w.()-]+)/providers/[\w.]+/workspaces/([\w-]+)", re.IGNORECASE
+)
+#: What the command line takes where nothing is named.
+_USUAL = ("rg-lazulite", "mlw-default")
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -42,8 +51,12 @@ def routes() -> list[Route]:
 
 def page(title: str, what: str, body: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A page of our own. `title` and `what` are text, `body` is HTML."""
-    html = _PAGE.format(title=escape(title), what=escape(what), body=body)
-    return HTMLResponse(html, status, {**PRIVATE, **(headers or {})})
+    text = _PAGE.format(title=escape(title), what=escape(what), body=body)
+    return html(text, status=status, headers=headers)
+
+
+def html(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return HTMLResponse(text, status, {**PRIVATE, **(headers or {})})
 
 
 def error_page(error: ApiError) -> Response:
@@ -74,26 +87,47 @@ async def _welcome(_request: Request) -> Response:
 
 
 async def _run(request: Request) -> Response:
-    """A page for the studio link of a job; the studio itself is not built yet, and the page says so."""
-    name = escape(request.path_params["run"])
+    """The page that the studio link of a job leads to: where it is drawn, and what to type. It knows only the link."""
+    workspace, name = request.query_params.get("wsid", ""), request.path_params["run"]
+    shown = escape(shlex.quote(name))
+    options = escape(command_options(workspace))
     body = (
-        f"{_mlflow_link(request.query_params.get('wsid', ''), request.path_params['run'])}"
-        "<p>The studio's pages are not built yet. Until they are, a job can be followed from Python:</p>"
-        f'<pre><code># its log, live\nml_client.jobs.stream("{name}")\n\n'
-        f'# logs, artifacts and outputs\nml_client.jobs.download("{name}", all=True)\n\n'
-        f'# metrics, parameters and tags\nmlflow.MlflowClient().get_run("{name}").data</code></pre>'
+        f"{_links(workspace, name)}"
+        "<p>In a terminal:</p>"
+        f"<pre><code>lazulite job graph {shown}{options}        # its steps, and what failed\n"
+        f"lazulite job logs {shown} -f{options}      # what it writes\n"
+        f"lazulite job debug {shown}{options}        # a shell where it ran; --node STEP for a pipeline's\n"
+        f"lazulite job rerun {shown}{options}        # once more, a pipeline from what failed</code></pre>"
+        "<p>In Python:</p>"
+        f'<pre><code># its log, live\nml_client.jobs.stream("{escape(name)}")\n\n'
+        f'# logs, artifacts and outputs\nml_client.jobs.download("{escape(name)}", all=True)\n\n'
+        f'# metrics, parameters and tags\nmlflow.MlflowClient().get_run("{escape(name)}").data</code></pre>'
         "<p>On this machine its files lie under the server's home, in<br>"
-        f"<code>storage/&lt;account&gt;/azureml/ExperimentRun/dcid.{name}/</code></p>"
+        f"<code>storage/&lt;account&gt;/azureml/ExperimentRun/dcid.{escape(name)}/</code></p>"
     )
-    return page(request.path_params["run"], "A job of this server", body)
+    return page(name, "A job of this server", body)
 
 
-def _mlflow_link(workspace: str, run: str) -> str:
-    """To the run in MLflow's pages, where the link says which workspace it is in."""
+def graph_address(workspace: str, job: str) -> str:
+    """Where the picture of a job is, by the ARM id of its workspace."""
+    return f"{COOKIE_PATH}/graphs{quote(workspace)}/jobs/{quote(job, safe='')}"
+
+
+def command_options(workspace: str) -> str:
+    """What a command needs to come to a workspace; empty for the first one, and for what is no workspace's id."""
+    found = _ID.fullmatch(workspace)
+    if found is None or (found[1].lower(), found[2].lower()) == _USUAL:
+        return ""
+    return f" --workspace {found[2]} --group {found[1]}"
+
+
+def _links(workspace: str, run: str) -> str:
+    """To the job's picture and its run in MLflow's pages, where the link says which workspace it is in."""
     if not workspace.startswith("/subscriptions/"):
         return ""
     address = escape(f"/mlflow/rest{quote(workspace)}/#/runs/{quote(run, safe='')}")
     return (
-        f'<p><a href="{address}">Its run in MLflow</a> shows metrics, charts, parameters, artifacts and models. '
-        "<code>lazulite ui</code> signs a browser in.</p>"
+        f'<p><a href="{escape(graph_address(workspace, run))}">Its graph</a> shows the steps of a pipeline with their states.<br>'
+        f'<a href="{address}">Its run in MLflow</a> shows metrics, charts, parameters, artifacts and models.</p>'
+        f"<p><code>lazulite ui --job {escape(shlex.quote(run))}</code> opens the graph in a browser that is not signed in.</p>"
     )

@@ -16,7 +16,7 @@ from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body, principal
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
-from lazulite.server.pages import PRIVATE, error_page, page
+from lazulite.server.pages import PRIVATE, error_page, graph_address, page
 from lazulite.server.sessions import CODE_LIFETIME_S, COOKIE_PATH, Sessions, check_same_origin
 from lazulite.store import resources
 from lazulite.store.database import Database
@@ -89,11 +89,15 @@ class _SignIn:
         self._pages_installed = pages_installed
 
     async def new_code(self, request: Request) -> Response:
-        """`{"workspace": ARM id}` -> `{"code", "page", "expires_in"}`: a code for the caller, good for one browser."""
-        if not self._pages_installed:
+        """`{"workspace": ARM id}` -> `{"code", "page", "expires_in"}`: a code for the caller, good for one browser.
+
+        With `"job": name` it leads to the picture of that job, which needs no pages of MLflow's.
+        """
+        body = await json_body(request)
+        caller, wanted, job = principal(request), body.get("workspace"), body.get("job")
+        if not self._pages_installed and job is None:
             what = "MLflow's pages are not installed beside the server"
             raise ApiError(501, "NotImplemented", f"{what}: pip install 'lazulite[mlflow-ui]', and start it again.")
-        caller, wanted = principal(request), (await json_body(request)).get("workspace")
         if caller.run is not None:
             raise ApiError(403, "AuthorizationFailed", "A job's token signs no browser in.")
         if not isinstance(wanted, str):
@@ -102,7 +106,10 @@ class _SignIn:
         readable = self._directory.allows(caller, f"{workspaces.TYPE.type}/read", wanted)
         if found is None or not readable or found.type != workspaces.TYPE.type.lower():
             raise not_found(f"There is no workspace '{wanted.rsplit('/', 1)[-1]}' that you may read.", "workspace")
-        code = self._sessions.new_code(caller, workspace_path(found.id))
+        if job is not None and not isinstance(job, str):
+            raise bad_request("job must be the name of a job.", "job")
+        path = workspace_path(found.id) if job is None else graph_address(found.id, job)
+        code = self._sessions.new_code(caller, path)
         answer = {"code": code, "page": "/lazulite/sign-in", "expires_in": CODE_LIFETIME_S}
         return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 

@@ -1,0 +1,75 @@
+import random
+from itertools import combinations
+
+import pytest
+
+from lazulite.drawing import layout
+from lazulite.drawing.layout import Placed
+
+SIZE = (100.0, 40.0)
+
+
+def placed(count: int, edges: list[tuple[str, str]], size: tuple[float, float] = SIZE) -> Placed:
+    return layout.place({str(n): size for n in range(count)}, edges)
+
+
+def test_nothing_takes_no_room() -> None:
+    assert layout.place({}, []).size == (0.0, 0.0)
+
+
+def test_a_chain_is_a_straight_line_down() -> None:
+    found = placed(3, [("0", "1"), ("1", "2")])
+    assert [x for x, _ in found.places.values()] == pytest.approx([0, 0, 0])
+    assert [y for _, y in found.places.values()] == [0, 84, 168]
+    assert found.size == pytest.approx((100, 208))
+
+
+def test_a_node_stands_in_the_middle_below_those_it_needs() -> None:
+    found = placed(3, [("0", "2"), ("1", "2")])
+    left, right, below = (found.places[str(n)][0] for n in range(3))
+    assert below == pytest.approx((left + right) / 2)
+
+
+def test_crossings_that_need_not_be_are_taken_out() -> None:
+    found = placed(6, [("0", "5"), ("1", "4"), ("2", "3")])
+    order = sorted(range(3), key=lambda n: found.places[str(n)][0])
+    below = sorted(range(3, 6), key=lambda n: found.places[str(n)][0])
+    assert [5 - n for n in order] == below
+
+
+def test_a_source_stands_right_above_its_first_user() -> None:
+    found = placed(4, [("0", "1"), ("1", "3"), ("2", "3")])
+    assert found.places["2"][1] == found.places["1"][1]
+
+
+def test_an_edge_over_layers_goes_around_the_nodes_in_between() -> None:
+    found = placed(3, [("0", "1"), ("1", "2"), ("0", "2")])
+    points = found.edges["0", "2"]
+    (x, top), (same, bottom) = points[1], points[2]
+    assert x == same
+    assert (top, bottom) == (84, 124)
+    left = found.places["1"][0]
+    assert not left < x < left + SIZE[0]
+
+
+def test_edges_that_lead_back_are_left_out() -> None:
+    assert placed(2, [("1", "0")]).edges == {}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_two_nodes_overlap_and_all_lie_inside(seed: int) -> None:
+    chance = random.Random(seed)
+    sizes = {str(n): (chance.uniform(20, 200), chance.uniform(20, 90)) for n in range(30)}
+    edges = [(str(a), str(b)) for a, b in combinations(range(30), 2) if chance.random() < 0.08]
+    found = layout.place(sizes, edges)
+    boxes = [(*found.places[name], *sizes[name]) for name in sizes]
+    for x, y, width, height in boxes:
+        assert -0.01 <= x <= found.size[0] - width + 0.01
+        assert -0.01 <= y <= found.size[1] - height + 0.01
+    for (x, y, width, height), (other_x, other_y, other_width, other_height) in combinations(boxes, 2):
+        apart = (
+            x + width <= other_x or other_x + other_width <= x or y + height <= other_y or other_y + other_height <= y
+        )
+        assert apart
+    for a, b in edges:
+        assert found.places[a][1] + sizes[a][1] <= found.places[b][1]
