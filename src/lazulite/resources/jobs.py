@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from lazulite.core import arm_id, names
 from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
-from lazulite.model import job_status, wire
+from lazulite.model import asset_reference, job_status, wire
 from lazulite.model.job_status import JobState
 from lazulite.resources import job_reruns, job_rules, pipeline_rules, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
@@ -89,7 +89,7 @@ def view(reading: Reading, resource: Resource) -> Json:
     """The properties as sent with status, services, the run's tags, and where outputs lie once they do."""
     workspace = arm_id.workspace_of(resource.id)
     status = job_status.read(resource.status)
-    properties: Json = dict(resource.properties)
+    properties = _without_registry_code(dict(resource.properties))
     run = runs.get(reading.connection, workspace, resource.name)
     if run is not None:
         found = runs.tags(reading.connection, workspace, [resource.name]).get(resource.name, {})
@@ -102,6 +102,14 @@ def view(reading: Reading, resource: Resource) -> Json:
     properties["services"] = {**_user_services(properties), **services(reading, workspace, resource.name)}
     properties["outputs"] = _outputs(properties.get("outputs") or {}, status)
     return properties
+
+
+def _without_registry_code(properties: Json) -> Json:
+    # The SDK refuses to read a job that shows one; its component says whose code runs.
+    if asset_reference.of_registry(str(properties.get("codeId"))):
+        properties["codeId"] = None
+    trial = properties.get("trial")
+    return {**properties, "trial": _without_registry_code(dict(trial))} if isinstance(trial, dict) else properties
 
 
 def services(reading: Reading, workspace: str, name: str) -> Json:
