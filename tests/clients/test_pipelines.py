@@ -182,6 +182,19 @@ def test_failure_skips_what_depends_on_it(server: RunningServer, ml_client: MLCl
     assert "count" not in steps(ml_client, stopped.name)
 
 
+def test_a_file_that_a_step_did_not_write_is_named(ml_client: MLClient) -> None:
+    idle = command(name="idle", outputs={"file": Output(type="uri_file")}, command="true", environment="bare:1")
+    read = command(name="read", inputs={"file": Input(type="uri_file")}, command="true", environment="bare:1")
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def forgetful() -> None:
+        read(file=idle().outputs.file)
+
+    done = run(ml_client, forgetful())
+    with pytest.raises(JobException, match="'idle' completed and did not write the file of its output 'file'"):
+        ml_client.jobs.stream(done.name)
+
+
 def test_cancel_ends_the_steps(ml_client: MLClient) -> None:
     sleep = command(
         name="sleep", inputs={"s": Input(type="integer")}, command="sleep ${{inputs.s}}", environment="bare:1"

@@ -323,7 +323,7 @@ def test_a_sweep_is_a_node_of_a_pipeline(ml_client: MLClient, code: Callable[[st
         command="python train.py ${{inputs.rate}} ${{outputs.model}}",
         code=where,
         environment="bare:1",
-        inputs={"rate": Input(type="number")},
+        inputs={"rate": Input(type="number", max=5)},
         outputs={"model": Output(type="uri_folder")},
     ).component
     show = command(
@@ -344,6 +344,10 @@ def test_a_sweep_is_a_node_of_a_pipeline(ml_client: MLClient, code: Callable[[st
         shown = show(model=tune.outputs.model)
         return {"best": shown.outputs.shown}
 
+    beyond = tuned()
+    beyond.jobs["tune"].search_space["rate"] = Choice(values=[1, 9])
+    with pytest.raises(HttpResponseError, match=r"Input 'rate' of the node 'tune' is '9' and must not be above 5"):
+        ml_client.jobs.create_or_update(beyond)
     done = ended(ml_client, ml_client.jobs.create_or_update(tuned()).name)
     assert done.status == "Completed"
     nodes = {child.display_name: child for child in children(ml_client, done.name).values()}

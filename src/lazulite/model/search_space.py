@@ -63,6 +63,10 @@ class Numbers:
             drawn = self.base**drawn
         return _rounded(drawn, self.arguments[2]) if self.kind.startswith("q") else drawn
 
+    def extremes(self) -> tuple[int | float, ...]:
+        """The least and the greatest value; none where there is no end of them."""
+        return () if "normal" in self.kind else (self.value(0.0), self.value(1.0))
+
     def grid(self) -> int | None:
         """How many values there are, or None where they are not finite in number."""
         if self.kind == "randint":
@@ -107,6 +111,14 @@ class Space:
         """A point and its values; `pick` is asked for those dimensions alone that matter to it."""
         point: Point = {}
         return point, self._draw(pick, "", point)
+
+    def extremes(self) -> Iterator[tuple[str, Any]]:
+        """By name, the values that have to fit for all to fit: every option, and the ends of each distribution."""
+        for name, entry in self.entries:
+            if isinstance(entry, Numbers):
+                yield from ((name, value) for value in entry.extremes())
+            elif isinstance(entry, Choice):
+                yield from ((name, option) for option in entry.options if not isinstance(option, Space))
 
     def values(self, point: Mapping[str, int | float]) -> Values:
         """The values of a point. Raises KeyError where it lacks a dimension."""

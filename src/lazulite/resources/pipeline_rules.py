@@ -310,6 +310,11 @@ def _check_sweep(node: Node) -> Json:
     except ApiError as error:
         error.target = f"{node.target}.{(error.target or '').removeprefix('properties.')}"
         raise
+    declared = node.spec.get("inputs") or {}
+    for name, value in read.space.extremes():
+        if name in declared:
+            target = f"{node.target}.search_space.{name}"
+            typed_inputs.check(name, value, declared[name], where=f"the node '{node.name}'", target=target)
     _, values = read.space.draw(lambda dimension: 0.5 if dimension.size is None else 0)
     literals = {n: {"job_input_type": "literal", "value": text} for n, text in sweep.texts(values).items()}
     return _check_command(replace(node, sent={**node.sent, "inputs": {**(node.sent.get("inputs") or {}), **literals}}))

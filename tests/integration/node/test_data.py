@@ -102,6 +102,13 @@ def test_file_output(a_run: ARun, tmp_path: Path, isolation: Isolation) -> None:
     assert place.read_text() == "1\n"
 
 
+def test_a_folder_in_place_of_a_file_is_named(a_run: ARun, tmp_path: Path) -> None:
+    outputs = {"o": Output(type="uri_file", path=str(tmp_path / "store" / "result.csv"))}
+    status = a_run("mkdir ${{outputs.o}}", outputs=outputs).start().wait()
+    assert status["error"]["code"] == "UserError/OutputNotAFile"
+    assert "Output 'o' is a uri_file, and the command made a folder there" in status["error"]["message"]
+
+
 def test_outputs_and_logs_are_collected_live(a_run: ARun, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("private")
     command = (

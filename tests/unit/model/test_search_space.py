@@ -35,6 +35,11 @@ def test_every_distribution_of_numbers(distribution: list[Any], at: float, expec
     assert type(found) is type(expected)
 
 
+def test_extremes_are_what_has_to_fit() -> None:
+    space = {"a": ["choice", [[1, 99]]], "b": ["quniform", [1, 9, 2]], "c": ["normal", [0, 1]], "d": ["randint", [4]]}
+    assert list(parse(space).extremes()) == [("a", 1), ("a", 99), ("b", 0), ("b", 8), ("d", 0), ("d", 3)]
+
+
 def test_the_ends_of_a_normal_distribution_are_numbers() -> None:
     assert math.isfinite(value(["normal", [0, 1]], 0.0))
     assert math.isfinite(value(["normal", [0, 1]], 1.0))

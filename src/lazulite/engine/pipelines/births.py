@@ -18,7 +18,7 @@ from lazulite.model import job_status
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.job_status import JobError, JobOutput, JobState
-from lazulite.resources import job_reruns, references, typed_inputs
+from lazulite.resources import job_reruns, places, references, typed_inputs
 from lazulite.store import resources
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
@@ -135,9 +135,25 @@ def _results(
             child = rows.get(ready.upstream.get(reference.node, ""))
             if child is not None and child.state == JobState.COMPLETED:
                 value = result(c, storage, child, reference.name, spec_of(c, pipeline, reference.node))
+                _check_written(c, storage, pipeline, reference, value)
         if value is not None:
             found[reference.node, reference.name] = value
     return found
+
+
+def _check_written(
+    c: Connection, storage: StorageLocator, pipeline: Resource, taken: graph.OutputOf, value: Json | None
+) -> None:
+    """A step may complete without its file: what takes it is told whose file is missing."""
+    if value is None or str(value.get("jobInputType")).lower() != "uri_file":
+        return
+    where = places.locate(c, arm_id.workspace_of(pipeline.id), storage, value["uri"], "uri_file")
+    if where.account is None or where.container is None:
+        return
+    path = storage.local_path(where.account, where.container, where.path)
+    if path is not None and not path.exists():
+        text = f"The step '{taken.node}' completed and did not write the file of its output '{taken.name}'."
+        raise ApiError(400, "UserError/OutputNotWritten", text)
 
 
 def _as_input(c: Connection, pipeline: Resource, name: str, steps: Gathered, output: JobOutput) -> Json:

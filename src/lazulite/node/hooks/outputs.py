@@ -75,6 +75,11 @@ def store(run: Run, name: str, asked: dict[str, Any], scratch: str) -> int:
 
 
 def store_file(run: Run, name: str, asked: dict[str, Any], path: str) -> int:
+    if os.path.isdir(path) and not os.path.islink(path):
+        text = (
+            f"Output '{name}' is a uri_file, and the command made a folder there: write one file, or have a uri_folder."
+        )
+        raise RunFailure("UserError/OutputNotAFile", text)
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
