@@ -36,8 +36,6 @@ from azure.ai.ml.entities import (
     MarketplaceSubscription,
     ModelBatchDeployment,
     ModelPackage,
-    Registry,
-    RegistryRegionDetails,
     ServerlessEndpoint,
     WorkspaceConnection,
 )
@@ -48,7 +46,6 @@ from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE
 Call = Callable[[MLClient], Any]
 _MODEL = "azureml://registries/azureml/models/m"
 _PLACE = "azureml://datastores/workspaceblobstore/paths/place"
-_SHARED: dict[str, str] = {"share_with_name": "x", "share_with_version": "1", "registry_name": "shared"}
 _INPUT = Path(__file__).parent / "data"
 
 
@@ -119,11 +116,6 @@ def _package(client: MLClient) -> Any:
     return client.models.package("m", "1", request)
 
 
-def _registry() -> Registry:
-    regions = [RegistryRegionDetails(location="local")]
-    return Registry(name="shared", location="local", replication_locations=regions)
-
-
 def _schedule() -> JobSchedule:
     return JobSchedule(name="nightly", trigger=CronTrigger(expression="0 3 * * *"), create_job="azureml:a-job")
 
@@ -132,7 +124,7 @@ def _rule() -> FqdnDestination:
     return FqdnDestination(name="r", destination="example.com")
 
 
-def _build_index(client: MLClient) -> Any:
+def build_index(client: MLClient) -> Any:
     embeddings = IndexModelConfiguration(
         api_base="https://example.com", api_key="k", api_version="1", connection_name="aoai",
         connection_type="azure_open_ai", model_name="m", deployment_name="d", model_kwargs={},
@@ -168,8 +160,6 @@ CALLS: dict[str, Call] = {
     "connections.get": lambda c: c.connections.get("feed"),
     "connections.list": lambda c: c.connections.list(),
     "data.import_data": _import_data,
-    "data.share": lambda c: c.data.share("d", "1", **_SHARED),
-    "environments.share": lambda c: c.environments.share("AzureML-sklearn-1.5", "1", **_SHARED),
     "feature_sets.archive": lambda c: c.feature_sets.archive("f", "1"),
     "feature_sets.begin_backfill": _backfill,
     "feature_sets.begin_create_or_update": _feature_set,
@@ -188,7 +178,6 @@ CALLS: dict[str, Call] = {
     "feature_stores.begin_provision_network": lambda c: c.feature_stores.begin_provision_network(
         feature_store_name=WORKSPACE
     ),
-    "indexes.build_index": _build_index,
     "indexes.create_or_update": lambda c: c.indexes.create_or_update(
         Index(name="i", version="1", stage="Development", path=_PLACE)
     ),
@@ -201,7 +190,6 @@ CALLS: dict[str, Call] = {
     "marketplace_subscriptions.get": lambda c: c.marketplace_subscriptions.get("m"),
     "marketplace_subscriptions.list": lambda c: c.marketplace_subscriptions.list(),
     "models.package": _package,
-    "models.share": lambda c: c.models.share("m", "1", **_SHARED),
     "online_deployments.begin_create_or_update": lambda c: c.online_deployments.begin_create_or_update(
         _online_deployment()
     ),
@@ -220,10 +208,6 @@ CALLS: dict[str, Call] = {
         "scoring", request_file=str(_INPUT / "request.json")
     ),
     "online_endpoints.list": lambda c: c.online_endpoints.list(),
-    "registries.begin_create": lambda c: c.registries.begin_create(_registry()),
-    "registries.begin_delete": lambda c: c.registries.begin_delete(name="shared"),
-    "registries.get": lambda c: c.registries.get("shared"),
-    "registries.list": lambda c: c.registries.list(),
     "schedules.begin_create_or_update": lambda c: c.schedules.begin_create_or_update(_schedule()),
     "schedules.begin_delete": lambda c: c.schedules.begin_delete("nightly"),
     "schedules.begin_disable": lambda c: c.schedules.begin_disable("nightly"),

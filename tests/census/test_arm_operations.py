@@ -198,6 +198,68 @@ def test_jobs(arm: MachineLearningServicesMgmtClient) -> None:
         arm.jobs.get(*_WS, "census-job")
 
 
+@shows("Registries", "RegistryDataReferences")
+def test_registries(arm: MachineLearningServicesMgmtClient) -> None:
+    regions = [{"location": "local"}]
+    body = {"location": "local", "tags": {"a": "b"}, "properties": {"regionDetails": regions}}
+    made = arm.registries.begin_create_or_update(GROUP, "census", body).result()
+    assert (made.name, made.properties.region_details[0].location) == ("census", "local")
+    assert arm.registries.get(GROUP, "census").tags == {"a": "b"}
+    assert arm.registries.update(GROUP, "census", {"tags": {"a": "c"}}).tags == {"a": "c"}
+    assert "census" in {registry.name for registry in arm.registries.list(GROUP)}
+    assert "census" in {registry.name for registry in arm.registries.list_by_subscription()}
+    kind = {"pendingUploadType": "TemporaryBlobReference"}
+    model = ("census", "model", "1")
+    pending = arm.registry_model_versions.create_or_get_start_pending_upload(GROUP, *model, kind)
+    place = pending.blob_reference_for_consumption.blob_uri
+    arm.registry_model_versions.begin_create_or_update(GROUP, *model, {"properties": {"modelUri": place}}).result()
+    wanted = {"assetId": "azureml://registries/census/models/model/versions/1", "blobUri": place}
+    found = arm.registry_data_references.get_blob_reference_sas(GROUP, *model, wanted)
+    assert found.blob_reference_for_consumption.credential.sas_uri.startswith(f"{place}?")
+    arm.registries.begin_delete(GROUP, "census").result()
+    with pytest.raises(ResourceNotFoundError):
+        arm.registries.get(GROUP, "census")
+
+
+@pytest.fixture(scope="module")
+def registry(client: MachineLearningServicesMgmtClient) -> tuple[str, str]:
+    body = {"location": "local", "properties": {"regionDetails": [{"location": "local"}]}}
+    client.registries.begin_create_or_update(GROUP, "shelf", body).result()
+    return GROUP, "shelf"
+
+
+@shows("RegistryCodeContainers", "RegistryCodeVersions")
+def test_registry_code(arm: MachineLearningServicesMgmtClient, registry: tuple[str, str]) -> None:
+    code = {"codeUri": _upload(arm.registry_code_versions, registry)}
+    _life(arm.registry_code_containers, arm.registry_code_versions, "snapshot", code, scope=registry)
+
+
+@shows("RegistryComponentContainers", "RegistryComponentVersions")
+def test_registry_components(arm: MachineLearningServicesMgmtClient, registry: tuple[str, str]) -> None:
+    environment = "azureml://registries/azureml/environments/sklearn-1.5/labels/latest"
+    step = {"componentSpec": {"name": "step", "type": "command", "command": "echo", "environment": environment}}
+    _life(arm.registry_component_containers, arm.registry_component_versions, "step", step, scope=registry)
+
+
+@shows("RegistryDataContainers", "RegistryDataVersions")
+def test_registry_data(arm: MachineLearningServicesMgmtClient, registry: tuple[str, str]) -> None:
+    kind = {"dataType": "uri_file"}
+    file = {**kind, "dataUri": _upload(arm.registry_data_versions, registry)}
+    _life(arm.registry_data_containers, arm.registry_data_versions, "table", file, kind, scope=registry)
+
+
+@shows("RegistryEnvironmentContainers", "RegistryEnvironmentVersions")
+def test_registry_environments(arm: MachineLearningServicesMgmtClient, registry: tuple[str, str]) -> None:
+    image = {"image": "library/python:3.11"}
+    _life(arm.registry_environment_containers, arm.registry_environment_versions, "bare", image, scope=registry)
+
+
+@shows("RegistryModelContainers", "RegistryModelVersions")
+def test_registry_models(arm: MachineLearningServicesMgmtClient, registry: tuple[str, str]) -> None:
+    model = {"modelType": "custom_model", "modelUri": _upload(arm.registry_model_versions, registry)}
+    _life(arm.registry_model_containers, arm.registry_model_versions, "model", model, scope=registry)
+
+
 @shows("Quotas", "Usages", "VirtualMachineSizes")
 def test_quotas_usages_and_sizes(arm: MachineLearningServicesMgmtClient) -> None:
     assert "Standard_DS3_v2" in {size.name for size in arm.virtual_machine_sizes.list("local").value}
@@ -208,23 +270,43 @@ def test_quotas_usages_and_sizes(arm: MachineLearningServicesMgmtClient) -> None
     assert {found.id: found.limit for found in arm.quotas.list("local")}[quota.id] == 7
 
 
-def _life(containers: Any, versions: Any, name: str, asset: dict[str, Any], container: Any = None) -> None:
+def _upload(versions: Any, registry: tuple[str, str]) -> str:
+    """The address of a new container of the registry."""
+    kind = {"pendingUploadType": "TemporaryBlobReference"}
+    pending = versions.create_or_get_start_pending_upload(*registry, "upload", "1", kind)
+    return str(pending.blob_reference_for_consumption.blob_uri)
+
+
+def _life(
+    containers: Any,
+    versions: Any,
+    name: str,
+    asset: dict[str, Any],
+    container: Any = None,
+    scope: tuple[str, str] = _WS,
+) -> None:
     """A container and one version of it, made, found, listed and deleted."""
     words = {"description": "of the census", "tags": {"a": "b"}}
-    containers.create_or_update(*_WS, name, {"properties": {**words, **(container or {})}})
-    made = versions.create_or_update(*_WS, name, "1", {"properties": {**asset, **words}})
+    _done(containers, "create_or_update", *scope, name, {"properties": {**words, **(container or {})}})
+    made = _done(versions, "create_or_update", *scope, name, "1", {"properties": {**asset, **words}})
     assert (made.name, made.properties.description, made.properties.tags) == ("1", "of the census", {"a": "b"})
-    assert versions.get(*_WS, name, "1").id == made.id
-    assert [found.name for found in versions.list(*_WS, name)] == ["1"]
-    found = containers.get(*_WS, name).properties
+    assert versions.get(*scope, name, "1").id == made.id
+    assert [found.name for found in versions.list(*scope, name)] == ["1"]
+    found = containers.get(*scope, name).properties
     assert (found.latest_version, found.next_version, found.description) == ("1", "2", "of the census")
-    assert name in {item.name for item in containers.list(*_WS)}
-    versions.delete(*_WS, name, "1")
+    assert name in {item.name for item in containers.list(*scope)}
+    _done(versions, "delete", *scope, name, "1")
     with pytest.raises(ResourceNotFoundError):
-        versions.get(*_WS, name, "1")
-    containers.delete(*_WS, name)
+        versions.get(*scope, name, "1")
+    _done(containers, "delete", *scope, name)
     with pytest.raises(ResourceNotFoundError):
-        containers.get(*_WS, name)
+        containers.get(*scope, name)
+
+
+def _done(group: Any, verb: str, *arguments: Any) -> Any:
+    """Call a verb, which is a long-running operation on the assets of registries."""
+    long_running = getattr(group, f"begin_{verb}", None)
+    return long_running(*arguments).result() if long_running else getattr(group, verb)(*arguments)
 
 
 def _send(server: RunningServer, operation: ArmOperation, token: str, context: ssl.SSLContext) -> tuple[int, Any]:

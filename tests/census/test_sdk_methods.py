@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 from azure.ai.ml import MLClient
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.census import calls
 from tests.census.evidence import ROOT, sources_of
@@ -67,6 +67,12 @@ def test_what_fails_inside_the_sdk_does_so_before_any_answer_of_ours(
     with pytest.raises(Exception) as failure:
         call(ml_client)
     assert not isinstance(failure.value, HttpResponseError)
+
+
+@pytest.mark.clients
+def test_an_index_is_built_of_components_that_have_to_be_loaded(ml_client: MLClient) -> None:
+    with pytest.raises(ResourceNotFoundError, match=r"no component 'llm_rag_crack_and_chunk'.*lazulite registry load"):
+        calls.build_index(ml_client)
 
 
 @pytest.mark.clients

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.core import arm_id
 from lazulite.core.errors import ApiError, nearest, not_found
+from lazulite.resources import registries
 from lazulite.resources.declaration import Reading, ResourceType, Shape
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -75,7 +77,14 @@ def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
         versions = ", ".join(f"'{known}'" for known in names[-8:])
         there = f" It has {versions}." if names else " It has no version."
         return not_found(f"{_noun(type_)} '{asset}' has no version '{name}'.{there}", "version")
-    return not_found(f"There is no {_noun(type_).lower()} '{name}'.{nearest(name, names)}", "name")
+    return not_found(f"There is no {_noun(type_).lower()} '{name}'.{nearest(name, names)}{_public(parent)}", "name")
+
+
+def _public(home: str) -> str:
+    """How an asset of Microsoft's public registry gets here."""
+    if arm_id.key(home) != arm_id.key(registries.AZUREML_ID):
+        return ""
+    return " `lazulite registry load` fills this registry from a checkout of the public assets."
 
 
 def _noun(type_: ResourceType) -> str:
