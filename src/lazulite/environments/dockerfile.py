@@ -225,7 +225,8 @@ def run_command(image: Image, words: list[str]) -> None:
     elif program not in HARMLESS:
         raise image.refuse(
             f"'{' '.join(words)[:100]}' is not understood: here an image is its Python packages. Install them with "
-            "RUN pip install, and leave the rest to the job's command."
+            "RUN pip install and leave the rest to the job's command, or let the image itself run: "
+            'runtime = "container" in settings.toml.'
         )
 
 
