@@ -158,6 +158,16 @@ def test_components(registry: MLClient, files: Path) -> None:
     assert node._to_rest_object()["componentId"] == second.id
 
 
+def test_component_sent_again(registry: MLClient, files: Path) -> None:
+    first = registry.components.create_or_update(_component("again", files, version="1"))
+    again = registry.components.create_or_update(_component("again", files, version="1", description="told again"))
+    assert (again.code, again.description) == (first.code, "told again")
+    (files / "a.txt").write_text("b")
+    with pytest.raises(HttpResponseError, match="with another code") as refused:
+        registry.components.create_or_update(_component("again", files, version="1"))
+    assert refused.value.status_code == 409
+
+
 def test_component_with_an_environment_of_its_own(registry: MLClient, files: Path) -> None:
     inline = Environment(name="inline", version="1", image="ubuntu:22.04")
     made = registry.components.create_or_update(_component("inline", files, version="1", environment=inline))

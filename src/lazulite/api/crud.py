@@ -132,7 +132,7 @@ class _Endpoint:
         body = await json_body(request)
         if self._type.before is not None:
             existing = await self._context.database.read(lambda c: resources.get(c, _path_id(request)))
-            await self._type.before(self._context.services, existing, body)
+            await self._type.before(self._context.database, self._context.services, existing, body)
         written = await write.put(self._context, self._type, _path_id(request), body, write.Origin.of(request))
         return self._written(written)
 

@@ -15,6 +15,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError
 from lazulite.core.names import RESOURCE, NameRule
 from lazulite.core.principal import Principal
+from lazulite.store.database import Database
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 from lazulite.vault.sealed import SealedSecrets
@@ -217,7 +218,7 @@ class ResourceType:
     #: Largest body of a PUT in bytes; None leaves it to the server's settings.
     max_body: int | None = None
     #: What a PUT waits for before its transaction, given what is stored and the body, which it may change.
-    before: Callable[[Services, Resource | None, Json], Awaitable[None]] | None = None
+    before: Callable[[Database, Services, Resource | None, Json], Awaitable[None]] | None = None
     #: What stands before `/read`, `/write` and `/delete` in permissions; None is the type itself.
     rights: str | None = None
     #: The id that clients are told, from the row's; None is the row's own.

@@ -6,7 +6,7 @@ Rows lie at `{registry id}/{collection}/{name}/versions/{version}`; clients are 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
@@ -20,11 +20,12 @@ from lazulite.resources import (
     environments,
     models,
     registries,
+    registry_again,
     registry_rules,
     registry_storage,
 )
-from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Services, Write
-from lazulite.store.resources import Json, Resource
+from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Write
+from lazulite.store.resources import Json
 
 
 def shown_id(row_id: str) -> str:
@@ -36,29 +37,6 @@ def shown_id(row_id: str) -> str:
 def start_pending_upload(call: Call) -> Answer:
     registry, collection, _ = _parts(call.resource.id)
     return Answer(200, registry_storage.pending_upload(call, registry, collection))
-
-
-async def keep_address(services: Services, existing: Resource | None, body: Json) -> None:
-    """Each upload has a container of its own, so that nobody writes over a version's files; one of the same files as
-    the version has already is that version sent again, and keeps its address."""
-    if existing is None or not isinstance(body.get("properties"), dict):
-        return
-    for holder, name, before in _addresses(existing, body["properties"]):
-        after = holder.get(name)
-        if isinstance(after, str) and after != before:
-            old, new = registry_storage.files(services, before), registry_storage.files(services, after)
-            if old and new and old.account == new.account and await services.storage.same(old, new):
-                holder[name] = before
-
-
-def _addresses(existing: Resource, properties: Json) -> Iterator[tuple[Json, str, str]]:
-    """Where a body names files, and which address is stored there."""
-    for name in registry_storage.ADDRESS.values():
-        if isinstance(existing.properties.get(name), str):
-            yield properties, name, existing.properties[name]
-    build = existing.properties.get("build")
-    if isinstance(build, dict) and isinstance(properties.get("build"), dict):
-        yield properties["build"], "contextUri", str(build["contextUri"])
 
 
 def _parts(id_: str) -> tuple[str, str, str]:
@@ -124,7 +102,7 @@ def _of_registry(type_: ResourceType, operations: str, prepare: Callable[[Write]
         hidden=None,
         virtual=Curated() if type_ is environments.TYPE else None,
         actions=(upload,),
-        before=keep_address,
+        before=registry_again.keep,
     )
 
 

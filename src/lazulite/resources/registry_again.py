@@ -1,0 +1,73 @@
+"""A version of a registry that is sent again: the same files under another address are that version still.
+
+Each upload has a container of its own, so that nobody writes over the files of a version. Clients that send the same
+thing twice therefore name other addresses, and components other code assets; where the bytes are the same, what is
+stored stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from sqlalchemy.engine import Connection
+
+from lazulite.core import arm_id
+from lazulite.core.errors import ApiError
+from lazulite.resources import references, registry_storage
+from lazulite.resources.declaration import Services
+from lazulite.store.database import Database
+from lazulite.store.resources import Json, Resource
+
+
+async def keep(database: Database, services: Services, existing: Resource | None, body: Json) -> None:
+    """Put the stored address, or reference to code, back into a body that names another for the same files."""
+    if existing is None or not isinstance(body.get("properties"), dict):
+        return
+    for holder, name, before in _addresses(existing.properties, body["properties"]):
+        if await _same_files(services, before, str(holder[name])):
+            holder[name] = before
+    for holder, name, before in _codes(
+        existing.properties.get("componentSpec"), body["properties"].get("componentSpec")
+    ):
+        old = await database.read(partial(_uri, existing, before))
+        new = await database.read(partial(_uri, existing, str(holder[name])))
+        if old and new and await _same_files(services, old, new):
+            holder[name] = before
+
+
+async def _same_files(services: Services, before: str, after: str) -> bool:
+    old, new = registry_storage.files(services, before), registry_storage.files(services, after)
+    # Another account's files are not for the caller to be told about.
+    if old is None or new is None or old.account != new.account:
+        return False
+    return await services.storage.same(old, new)
+
+
+def _addresses(before: Json, after: Json) -> Iterator[tuple[Json, str, str]]:
+    """Where a body names files elsewhere than the version does: the object, its key, and what is stored there."""
+    for name in registry_storage.ADDRESS.values():
+        yield from _changed(before, after, name)
+    yield from _changed(before.get("build"), after.get("build"), "contextUri")
+
+
+def _codes(before: object, after: object) -> Iterator[tuple[Json, str, str]]:
+    yield from _changed(before, after, "code")
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _changed(before.get("task"), after.get("task"), "code")
+
+
+def _changed(before: object, after: object, name: str) -> Iterator[tuple[Json, str, str]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, str) and isinstance(new, str) and old != new:
+            yield after, name, old
+
+
+def _uri(component: Resource, code: str, connection: Connection) -> str | None:
+    """The address of a code asset's files, None where the reference leads to none."""
+    try:
+        found = references.code(connection, arm_id.asset_home(component.id), code)
+    except ApiError:
+        return None
+    return str(found.properties["codeUri"])
