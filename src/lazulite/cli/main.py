@@ -12,6 +12,7 @@ from lazulite.cli import env, init, principal, run, shells, status, ui, up
 from lazulite.cli.errors import FAILED, OK, CommandError
 from lazulite.cli.job_commands import add_job
 from lazulite.cli.parser import Help, add_command, add_workspace, port
+from lazulite.cli.registry import add_registry
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 
 _INTERRUPTED = 130
@@ -68,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ui(commands)
     _add_init(commands)
     add_job(commands)
+    add_registry(commands)
     _add_principal(commands)
     add_command(commands, "version", _version, "print the version", home=False)
     return parser

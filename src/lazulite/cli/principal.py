@@ -12,7 +12,7 @@ from lazulite.cli.errors import OK
 from lazulite.cli.home import Server, home_folder, required_server
 from lazulite.cli.variables import Changes
 
-ROLES = ("Owner", "Contributor", "Reader", "AzureML Data Scientist")
+ROLES = ("Owner", "Contributor", "Reader", "AzureML Data Scientist", "AzureML Registry User")
 
 
 def create(arguments: argparse.Namespace) -> int:

@@ -107,11 +107,16 @@ def flatten(entry: CuratedEnvironment, known: dict[str, CuratedEnvironment]) -> 
 
 @cache
 def by_name() -> dict[str, CuratedEnvironment]:
-    return {name.lower(): entry for entry in entries() if entry.listed for name in (entry.name, *entry.aliases)}
+    return {name.lower(): entry for entry in entries() if entry.listed for name in names(entry)}
 
 
 def spelled(entry: CuratedEnvironment, name: str) -> str:
-    return next(known for known in (entry.name, *entry.aliases) if known.lower() == name.lower())
+    return next(known for known in names(entry) if known.lower() == name.lower())
+
+
+def names(entry: CuratedEnvironment) -> tuple[str, ...]:
+    """Its own and its aliases, and those without the prefix that workspaces give: so they are called in the registry."""
+    return (entry.name, *entry.aliases, *(alias.removeprefix("AzureML-") for alias in entry.aliases))
 
 
 def workspace_names(entry: CuratedEnvironment) -> tuple[str, ...]:
