@@ -283,6 +283,8 @@ def test_an_optional_input_of_the_pipeline_may_stay_unset(server: RunningServer,
         (lambda p: p["jobs"]["first"].update(type="spark"), "spark node 'first'"),
         (lambda p: p["jobs"]["first"].update(componentId="azureml:nothing:1"), "There is no component 'nothing'"),
         (lambda p: p["jobs"]["first"].update(computeId="azureml:nothing"), "There is no compute 'nothing'"),
+        (lambda p: p["jobs"]["first"].update(computeId="${{parent.inputs.text}}"), "There is no compute 'refused'"),
+        (lambda p: p["settings"].update(default_datastore="no"), "(properties.settings.default_datastore)"),
         (
             lambda p: p["jobs"]["second"]["inputs"]["folder"].update(value="${{parent.jobs.first.outputs.mode}}"),
             "Did you mean 'made'",

@@ -96,7 +96,9 @@ def check_pipeline_job(write: Write) -> Json:
     _compute(write, compute, "properties.settings.default_compute")
     store = graph.field(settings, "default_datastore")
     if store:
-        references.datastore(write.connection, write.workspace, str(store), target="properties.settings")
+        references.datastore(
+            write.connection, write.workspace, str(store), target="properties.settings.default_datastore"
+        )
     scope = _Scope(write, home, properties.get("inputs") or {}, properties.get("outputs") or {}, nodes)
     pinned = _check_nodes(scope)
     if home != write.workspace:
@@ -339,10 +341,17 @@ def _check_pipeline(node: Node) -> Json:
 
 def _node_compute(node: Node) -> str | None:
     reference = graph.field(node.sent, "compute_id") or node.sent.get("compute") or node.spec.get("compute")
+    reference = graph.fill(reference, lambda of: _literal(node.scope, of))
     computes, named = node.scope.computes, str(reference or "")
     if named not in computes:
         computes[named] = _compute(node.scope.write, reference, f"{node.target}.computeId")
     return computes[named]
+
+
+def _literal(scope: _Scope, of: graph.Reference) -> str | None:
+    """The text that an input of the pipeline is known to be."""
+    found = scope.inputs.get(of.name) if isinstance(of, InputOf) else None
+    return str(found["value"]) if found and found.get("value") is not None else None
 
 
 def _compute(write: Write, reference: Any, target: str) -> str | None:
