@@ -83,6 +83,12 @@ def test_data_file_folder_versions(ml_client: MLClient, folder: Path) -> None:
     first = ml_client.data.create_or_update(Data(name="both", path=str(folder), type="uri_folder"))
     second = ml_client.data.create_or_update(Data(name="both", path=str(folder), type="uri_folder"))
     assert (first.version, second.version) == ("1", "2")
+    # In full: a client that has the path alone finds the workspace. Written short, it is the same path.
+    assert first.path.startswith("azureml://subscriptions/")
+    assert f"/{WORKSPACE_ID.rsplit('/', 1)[1]}/datastores/workspaceblobstore/paths/LocalUpload/" in first.path
+    short = f"azureml://datastores/workspaceblobstore/paths/{first.path.partition('/paths/')[2]}"
+    again = Data(name="both", version="1", path=short, type="uri_folder", description="told")
+    assert ml_client.data.create_or_update(again).path == first.path
     assert ml_client.data.get(name="both", version=1).version == "1"
     assert ml_client.data.get(name="both", label="latest").version == "2"
     assert [d.version for d in ml_client.data.list("both")] == ["2", "1"]

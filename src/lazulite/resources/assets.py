@@ -5,7 +5,7 @@ from __future__ import annotations
 from lazulite.core import arm_id
 from lazulite.core.errors import conflict, validation
 from lazulite.model import asset_reference
-from lazulite.model.asset_reference import BlobPlace
+from lazulite.model.asset_reference import BlobPlace, DatastorePlace, Place
 from lazulite.resources import places, registry_storage
 from lazulite.resources.declaration import Reading, Write
 from lazulite.store.resources import Json, Resource
@@ -45,6 +45,8 @@ def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
 def follow(write: Write, name: str) -> None:
     """Replace an address that names a job's output by the datastore path behind it, which outlives the job.
 
+    A path in a datastore is written with its workspace, which MLTable needs where it reads the asset's path.
+
     Raises ApiError 404 where there is no such job or output, and 400 where an asset of a registry has its files
     elsewhere.
     """
@@ -58,6 +60,8 @@ def follow(write: Write, name: str) -> None:
         found = places.locate(write.connection, write.workspace, write.services.storage, uri, target=target)
         write.properties[name] = found.uri
         write.properties.setdefault("jobName", found.of_job)
+    elif isinstance(uri, str):
+        write.properties[name] = _in_full(write, uri)
 
 
 def view(_reading: Reading, resource: Resource) -> Json:
@@ -78,17 +82,31 @@ def _same(write: Write, a: object, b: object) -> bool:
 
 
 def _same_place(write: Write, a: str, b: str) -> bool:
-    found = _in_storage(write, a)
-    return found is not None and found == _in_storage(write, b)
+    found = _known_place(write, a)
+    return found is not None and found == _known_place(write, b)
 
 
-def _in_storage(write: Write, uri: str) -> tuple[str, str, str] | None:
-    """Account, container and path of an address in our storage: its port may be another after a restart."""
+def _known_place(write: Write, uri: str) -> tuple[str, str, str] | None:
+    """A path in a datastore or in our storage, however it is written: a port may be another after a restart."""
+    place = _place(uri)
+    if isinstance(place, DatastorePlace):
+        home = place.workspace or write.id.rsplit("/", 4)[0]
+        return home.lower(), place.datastore, place.path.strip("/")
+    if isinstance(place, BlobPlace):
+        account = write.services.storage.own_account(place.account)
+        return (account, place.container, place.path) if account else None
+    return None
+
+
+def _in_full(write: Write, uri: str) -> str:
+    place = _place(uri)
+    if isinstance(place, DatastorePlace) and place.workspace is None:
+        return asset_reference.datastore_uri(write.workspace, place.datastore, place.path)
+    return uri
+
+
+def _place(uri: str) -> Place | None:
     try:
-        place = asset_reference.place(uri)
+        return asset_reference.place(uri)
     except ValueError:
         return None
-    if not isinstance(place, BlobPlace):
-        return None
-    account = write.services.storage.own_account(place.account)
-    return (account, place.container, place.path) if account else None
