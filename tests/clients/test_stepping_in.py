@@ -94,9 +94,25 @@ def test_debug_runs_a_command_where_the_step_ran(server: RunningServer, failed: 
     assert lazulite(server, "job", "debug", failed.name, "--node", "use", "--", "exit 7").returncode == 7
 
 
+def test_the_jobs_own_command_with_code_as_it_is_now(server: RunningServer, failed: Job, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print('mended')\n")
+    done = lazulite(server, "job", "debug", failed.name, "--node", "use", "--code", str(tmp_path), "--run")
+    assert (done.stdout, done.returncode) == ("mended\n", 4), done.stderr
+    assert f"its code is a copy of {tmp_path}\n" in done.stderr
+    again = lazulite(server, "job", "debug", failed.name, "--node", "use", "--run")
+    assert again.stdout == "in script word\n\n"
+
+
 def test_debug_says_what_is_wrong(server: RunningServer, failed: Job) -> None:
     assert "it has: first, use" in lazulite(server, "job", "debug", failed.name, "--node", "us", "--", "ls").stderr
     assert "name one of its steps" in lazulite(server, "job", "debug", failed.name, "--", "ls").stderr
+    assert (
+        f"`lazulite job debug {failed.name} --node use --home"
+        in lazulite(server, "job", "debug", failed.name, "--run").stderr
+    )
+    assert "--code must name a folder" in lazulite(server, "job", "debug", failed.name, "--code", "nowhere").stderr
+    nobody = lazulite(server, "job", "debug", failed.name, "--node", "use")
+    assert "there is no terminal for a shell\n  -> name a command" in nobody.stderr
     assert "There is no job 'nothing'" in lazulite(server, "job", "debug", "nothing", "--", "ls").stderr
 
 
@@ -288,7 +304,9 @@ class Debugger:
 
 
 def lazulite(server: RunningServer, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command_line(server, *arguments), capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command_line(server, *arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
 
 
 def command_line(server: RunningServer, *arguments: str) -> list[str]:

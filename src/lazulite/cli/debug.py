@@ -22,22 +22,28 @@ _TICK_S = 0.1
 
 
 def debug(arguments: argparse.Namespace) -> int:
+    code = _code(arguments.code)
     server = required_server(home_folder(arguments.home))
-    name = steps.find(server, arguments, arguments.node) if arguments.node else arguments.name
+    name = steps.named(server, arguments)
     path = f"/lazulite{steps.workspace(arguments)}/jobs/{quote(name, safe='')}/plan"
     try:
         found = call(server, "GET", path)
     except CommandError as error:
         raise CommandError(error.message, steps.hint(server, arguments, name) or error.hint) from None
+    command = arguments.command
+    if not (command or arguments.run or arguments.debugpy is not None or sys.stdin.isatty()):
+        text = "name a command: `lazulite job debug NAME -- CMD`, or run the job's own with --run"
+        raise CommandError("there is no terminal for a shell", text)
     folder = Path(tempfile.mkdtemp(prefix="lazulite-debug-"))
     plan = of_scratch(found["plan"], folder)
-    _introduce(name, found["plan"], plan, folder)
-    command = arguments.command
+    if code is not None:
+        plan["code"] = {"path": str(code), "url": None, "hash": None}
+    _introduce(f"'{arguments.node}' of {arguments.name}" if arguments.node else name, found["plan"], plan, folder)
     if command:
         plan["command"] = command[0] if len(command) == 1 else shlex.join(command)
     if arguments.debugpy is not None:
-        plan = debugger.waiting(plan, folder, arguments.debugpy)
-    elif not command:
+        plan = debugger.waiting(plan, folder, arguments.debugpy, str(code) if code else None)
+    elif not command and not arguments.run:
         return _shell(folder, plan, found["secrets"], arguments.node or name)
     return _run(folder, plan, found["secrets"])
 
@@ -67,13 +73,25 @@ def _output(folder: Path, name: str, output: dict[str, Any]) -> Path:
     return path / Path(output.get("path") or output.get("url") or name).name if output["type"] == "uri_file" else path
 
 
-def _introduce(name: str, real: dict[str, Any], plan: dict[str, Any], folder: Path) -> None:
-    _say(f"stepping into {name}; outputs and logs go to {folder}, the job itself is left as it is")
+def _code(given: str | None) -> Path | None:
+    """The folder to take in place of the job's code. Raises CommandError where there is none."""
+    if given is None:
+        return None
+    folder = Path(given).resolve()
+    if not folder.is_dir():
+        raise CommandError(f"--code must name a folder, and '{given}' is none")
+    return folder
+
+
+def _introduce(title: str, real: dict[str, Any], plan: dict[str, Any], folder: Path) -> None:
+    _say(f"stepping into {title}; outputs and logs go to {folder}, the job itself is left as it is")
     for output, told in plan["outputs"].items():
         _say(f"  outputs.{output} -> {told['path']}")
     count = _processes(real["distribution"])
     if count > 1:
         _say(f"the job has {count} processes; this is rank 0 by itself, and its world has one")
+    if plan["code"] != real["code"]:
+        _say(f"its code is a copy of {plan['code']['path']}")
     _say(f"its command: {plan['command']}")
 
 
@@ -85,8 +103,6 @@ def _processes(distribution: dict[str, Any]) -> int:
 
 
 def _shell(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], title: str) -> int:
-    if not sys.stdin.isatty():
-        raise CommandError("there is no terminal for a shell", "name a command: `lazulite job debug NAME -- CMD`")
     _say('the command is in $JOB_COMMAND: `eval "$JOB_COMMAND"` runs it; `exit` leaves')
     with terminal.Terminal(folder, title) as shell:
         plan["command"] = shell.command(plan["command"])

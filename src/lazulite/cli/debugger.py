@@ -19,10 +19,11 @@ _PYTHON = re.compile(r"(?<![\w./-])(?P<python>(?:\S*/)?python(?:3(?:\.\d+)?)?)(?
 _PACKAGE = "debugpy"
 
 
-def waiting(plan: dict[str, Any], folder: Path, port: int) -> dict[str, Any]:
+def waiting(plan: dict[str, Any], folder: Path, port: int, root: str | None = None) -> dict[str, Any]:
     """The plan with its program under debugpy, listening on `port` (0 picks a free one) of this machine.
 
-    Says how to attach. debugpy comes from a folder beside the step's environment, which is left as it is.
+    Says how to attach; `root` is the folder of the step's code on this machine, where that is known. debugpy comes from
+    a folder beside the step's environment, which is left as it is.
     Raises CommandError where the command has no Python program, or debugpy cannot be had.
     """
     if plan.get("container"):
@@ -40,11 +41,11 @@ def waiting(plan: dict[str, Any], folder: Path, port: int) -> dict[str, Any]:
     command = plan["command"][: found.start()] + under + plan["command"][found.end() :]
     overlay = _overlay(plan, folder)
     path = ":".join(filter(None, (str(overlay), plan["variables"].get("PYTHONPATH"))))
-    _say(folder, port)
+    _say(folder, port, root)
     return {**plan, "command": command, "variables": {**plan["variables"], "PYTHONPATH": path}}
 
 
-def launch_json(folder: Path, port: int) -> dict[str, Any]:
+def launch_json(folder: Path, port: int, root: str | None = None) -> dict[str, Any]:
     """A configuration for VS Code that attaches to the step."""
     code = str(folder / "run" / "exe" / "wd")
     return {
@@ -52,16 +53,17 @@ def launch_json(folder: Path, port: int) -> dict[str, Any]:
         "type": "debugpy",
         "request": "attach",
         "connect": {"host": "127.0.0.1", "port": port},
-        "pathMappings": [{"localRoot": "${workspaceFolder}", "remoteRoot": code}],
+        "pathMappings": [{"localRoot": root or "${workspaceFolder}", "remoteRoot": code}],
         "justMyCode": False,
     }
 
 
-def _say(folder: Path, port: int) -> None:
+def _say(folder: Path, port: int, root: str | None) -> None:
+    where = "" if root else " (localRoot is the folder that was the job's code)"
     lines = (
         f"lazulite: the program waits for a debugger on 127.0.0.1:{port}; Ctrl-C gives up",
-        "lazulite: for VS Code, in .vscode/launch.json (localRoot is the folder that was the job's code):",
-        json.dumps({"version": "0.2.0", "configurations": [launch_json(folder, port)]}, indent=2),
+        f"lazulite: for VS Code, in .vscode/launch.json{where}:",
+        json.dumps({"version": "0.2.0", "configurations": [launch_json(folder, port, root)]}, indent=2),
     )
     print("\n".join(lines), file=sys.stderr, flush=True)
 

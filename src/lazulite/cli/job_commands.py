@@ -116,7 +116,9 @@ def _add_rerun(verbs: Any) -> argparse.ArgumentParser:
         job.rerun,
         "run a job again",
         description="Run a job again and print the new one's name. Of a pipeline, the steps that completed are taken\n"
-        "over, so that it begins with those that failed; with --from, those that do not depend on that node are.",
+        "over, so that it begins with those that failed; with --from, those that do not depend on that node are. Code and\n"
+        "inputs are those of the first time: after a change of code, submit the pipeline again, and what did not change is\n"
+        "not run again.",
         examples="  lazulite job rerun brave_fig_12                       from the steps that failed\n"
         "  lazulite job rerun brave_fig_12 --from train          from a step that completed\n"
         "  lazulite job rerun brave_fig_12 --from prepare/clean  from a step of a nested pipeline",
@@ -133,14 +135,16 @@ def _add_debug(verbs: Any) -> argparse.ArgumentParser:
         debug.debug,
         "step into a job",
         description="Open a shell in a job's environment, working directory, inputs and variables, or run a command\n"
-        "there: `-- CMD`, after the options. What it writes goes to a scratch folder; the job itself is left as it is.\n"
-        "The exit code is the shell's or the command's.",
+        "there: `-- CMD`, after the options, or --run for the job's own. What it writes goes to a scratch folder; the job\n"
+        "itself is left as it is. The exit code is the shell's or the command's.",
         examples="  lazulite job debug brave_fig_12                       a shell in a finished or failed job\n"
         "  lazulite job debug brave_fig_12 --node train          in a step of a pipeline\n"
         "  lazulite job debug brave_fig_12 --node prepare/clean  in a step of a nested pipeline\n"
         "  lazulite job debug clever_ant_3 --node 7              in a trial of a sweep\n"
+        "  lazulite job debug brave_fig_12 --node train -- 'head ${{inputs.data}}/a.csv'\n"
         "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'\n"
-        "  lazulite job debug brave_fig_12 --node train --debugpy 5678",
+        "  lazulite job debug brave_fig_12 --node train --debugpy 5678\n"
+        "  lazulite job debug brave_fig_12 --node train --code src/train --run  its command, with code as it is here now",
     )
     _add_step(parser)
     parser.add_argument(
@@ -151,6 +155,8 @@ def _add_debug(verbs: Any) -> argparse.ArgumentParser:
         metavar="PORT",
         help="have the Python program wait for a debugger on this port; 0 picks a free one (5678)",
     )
+    parser.add_argument("--code", metavar="DIR", help="take this folder in place of the code that was submitted")
+    parser.add_argument("--run", action="store_true", help="run the job's own command")
     parser.set_defaults(command=[])
     return parser
 

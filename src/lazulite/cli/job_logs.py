@@ -49,10 +49,10 @@ def _follow(log: _Log, wanted: str | None) -> int:
     name, shown, told = None, 0, ""
     while True:
         state = log.state()  # before the last look at the file
-        if state != told and name is None:
+        over = state in OVER
+        if state != told and name is None and not over:
             _say(f"'{log.run}' is {state_word(state)}")
             told = state
-        over = state in OVER
         if name is None:
             name = log.choose(wanted, patient=not over)
         if name is not None:

@@ -53,7 +53,11 @@ def hint(server: Server, arguments: argparse.Namespace, run: str) -> str:
         return ""
     bad = [name for name, step in below.items() if step["status"] in _BAD]
     text = f"its steps: {_listed(below)}" if below else ""
-    return f"{text}; failed: {', '.join(bad[:_SHOWN])}" if bad else text
+    if not bad:
+        return text
+    path = f"{arguments.node}/{bad[0]}" if arguments.node else bad[0]
+    command = f"lazulite job debug {arguments.name} --node {shlex.quote(path)}{options(arguments)}"
+    return f"{text}; failed: {', '.join(bad[:_SHOWN])}\n  -> `{command}`"
 
 
 def children(server: Server, arguments: argparse.Namespace, run: str) -> dict[str, dict[str, Any]]:

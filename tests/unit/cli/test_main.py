@@ -13,7 +13,26 @@ def test_without_a_command_help_with_examples_is_shown(capsys: pytest.CaptureFix
     assert "examples:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["up", "env", "status", "run", "init", "principal create", "ui"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "up",
+        "env",
+        "status",
+        "run",
+        "init",
+        "principal create",
+        "ui",
+        "job",
+        "job list",
+        "job show",
+        "job graph",
+        "job logs",
+        "job debug",
+        "job rerun",
+        "job cancel",
+    ],
+)
 def test_every_command_shows_help_with_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), "--help"])
@@ -21,7 +40,7 @@ def test_every_command_shows_help_with_examples(command: str, capsys: pytest.Cap
     assert "examples:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["status", "env", "ui", "principal list"])
+@pytest.mark.parametrize("command", ["status", "env", "ui", "principal list", "job list", "job graph j", "job logs j"])
 def test_without_a_server_the_next_step_is_named(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,6 +64,18 @@ def test_a_wrong_port_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[st
         main(["up", f"--port={port}"])
     assert ended.value.code == 2
     assert port in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["list --max 0", "graph j --depth -1", "list -o yaml"])
+def test_wrong_usage_of_job_commands(wrong: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["job", *wrong.split()])
+    assert ended.value.code == 2
+
+
+def test_a_picture_is_not_written_as_just_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job", "graph", "j", "-o", "graph.png", "--home", str(tmp_path)]) == 2
+    assert ".svg or .html" in capsys.readouterr().err
 
 
 def test_run_without_a_command_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
