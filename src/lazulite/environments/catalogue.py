@@ -10,6 +10,8 @@ import msgspec
 
 from lazulite.environments.spec import EnvironmentSpec, Packages
 
+_IN_WORKSPACES = "AzureML-"
+
 
 class CuratedEnvironment(msgspec.Struct, kw_only=True, frozen=True):
     """One curated environment. `versions` holds the numbers that were published as far as known, newest last."""
@@ -77,6 +79,12 @@ def all() -> list[CuratedEnvironment]:
     return sorted(named, key=lambda entry: entry.name.lower())
 
 
+def registry_names() -> list[str]:
+    """Every curated environment's names in the registry `azureml`."""
+    named = {name for entry in entries() if entry.listed for name in names(entry)}
+    return sorted(name for name in named if not name.startswith(_IN_WORKSPACES))
+
+
 def of_image(image: str) -> CuratedEnvironment | None:
     """The entry whose image this is, whatever the tag."""
     bare = image.partition("@")[0].rpartition("/")
@@ -116,8 +124,8 @@ def spelled(entry: CuratedEnvironment, name: str) -> str:
 
 def names(entry: CuratedEnvironment) -> tuple[str, ...]:
     """Its own and its aliases, and those without the prefix that workspaces give: so they are called in the registry."""
-    return (entry.name, *entry.aliases, *(alias.removeprefix("AzureML-") for alias in entry.aliases))
+    return (entry.name, *entry.aliases, *(alias.removeprefix(_IN_WORKSPACES) for alias in entry.aliases))
 
 
 def workspace_names(entry: CuratedEnvironment) -> tuple[str, ...]:
-    return tuple(name for name in entry.aliases if name.startswith("AzureML-")) or (entry.name,)
+    return tuple(name for name in entry.aliases if name.startswith(_IN_WORKSPACES)) or (entry.name,)

@@ -54,7 +54,14 @@ def environment(
         return registered
     if curated is not None:
         return curated
-    raise _missing(c, where, "environments", found, target, known=[entry.name for entry in catalogue.all()])
+    raise _missing(c, where, "environments", found, target, known=_curated_names(where))
+
+
+def _curated_names(home: str) -> list[str]:
+    registry = arm_id.parse(home).registry
+    if registry is None:
+        return [entry.name for entry in catalogue.all()]
+    return catalogue.registry_names() if registry.lower() == registries.AZUREML else []
 
 
 def data(c: Connection, home: str, reference: str, *, target: str = "uri", access: Access | None = None) -> Resource:

@@ -35,6 +35,15 @@ def test_workspace_and_registry_names_are_one_environment() -> None:
     assert workspace.requirements == registry.requirements
 
 
+def test_what_begins_with_azureml_in_a_workspace_does_not_in_the_registry() -> None:
+    name = "sklearn-1.1-ubuntu20.04-py38-cpu"
+    found = catalogue.lookup(name, "6", registry="azureml")
+    assert found is not None
+    assert (found.name, found.latest) == (name, "6")
+    assert name in catalogue.registry_names()
+    assert not [name for name in catalogue.registry_names() if name.startswith("AzureML-")]
+
+
 @pytest.mark.parametrize(
     ("name", "version", "registry"),
     [

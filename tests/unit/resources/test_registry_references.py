@@ -13,7 +13,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError
 from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.model.asset_reference import spelled
-from lazulite.resources import job_rules, places, references
+from lazulite.resources import job_rules, places, references, registries
 from lazulite.store import resources
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
@@ -192,3 +192,14 @@ def test_nothing_is_written_to_a_registry(asked: Any) -> None:
 def test_a_compute_of_another_workspace_is_refused(world: EngineWorld, asked: Any) -> None:
     add(world, f"{OTHER}/computes/theirs", "workspaces/computes", {"computeType": "AmlCompute"})
     assert "another workspace" in refusal(lambda: asked(references.compute, f"{OTHER}/computes/theirs")).message
+
+
+def test_unknown_environments_of_the_registry_azureml_are_told_by_their_names_there(
+    world: EngineWorld, asked: Any
+) -> None:
+    add(world, registries.AZUREML_ID, "registries", {"storageAccount": ACCOUNT})
+    lead = "azureml://registries/azureml/environments"
+    error = refusal(lambda: asked(references.environment, f"{lead}/sklern-1.5/labels/latest"))
+    assert "Did you mean 'sklearn-1.5'" in error.message
+    error = refusal(lambda: asked(references.environment, f"{lead}/sklearn-1.5/versions/9999"))
+    assert "The curated environment 'sklearn-1.5' has no version or label '9999'" in error.message
