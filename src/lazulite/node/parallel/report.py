@@ -60,13 +60,17 @@ class Report:
             say(f"mini-batch {self._number(worker)}: {worker.items} items in {took:.2f} s by {_place(worker)}")
 
     def failed(self, worker: Worker, error: str, again: bool) -> None:
-        """A try came to nothing; `again` says whether there will be another."""
+        """A try came to nothing; `again` says whether there will be another.
+
+        Rows that could not be read cannot be counted: they are one item at least.
+        """
+        items = 0 if again else max(1, worker.items)
         if again:
             self._retries += 1
         else:
             self.failed_batches += 1
-            self.failed_items += worker.items
-        self._row(worker, "retried" if again else "failed", 0 if again else worker.items, 0.0, _last_line(error))
+            self.failed_items += items
+        self._row(worker, "retried" if again else "failed", items, 0.0, _last_line(error))
         self.error(worker, worker.tried + 1, error)
 
     def error(self, worker: Worker, tried: int | None, error: str) -> None:

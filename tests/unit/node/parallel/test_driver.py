@@ -217,6 +217,17 @@ def test_rows_of_a_table_come_as_a_dataframe(job: Job) -> None:
     assert sum(int(row["items"]) for row in job.report()) == 100
 
 
+def test_rows_that_cannot_be_read_count_for_the_error_threshold(job: Job) -> None:
+    (job.data / "MLTable").write_text("paths:\n  - pattern: ./*.csv\ntransformations:\n  - read_delimited\n")
+    (job.data / "a.csv").write_text("x,y\n1,2\n")
+    (job.data / "b.csv").write_text('x,y\n1,"2\n')
+    script = "def run(frame):\n    return frame"
+    done = job.run(script=script, is_table=True, mini_batch_size=1, error_threshold=0)
+    assert done.returncode == 1
+    assert "The parallel job failed: 1 items failed, and error_threshold bears 0." in done.stderr
+    assert job.run(script=script, is_table=True, mini_batch_size=1, error_threshold=1).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
