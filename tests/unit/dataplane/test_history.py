@@ -30,7 +30,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
             runs.create(c, WS, f"c{number}", name="c", user="ada", tags={"at": str(number)}, parent="parent")
 
     await database.write(fill)
-    services = Services("http://test", "http://test", "local", "t", cast(Any, None), cast(Any, None))
+    services = Services("http://test", "http://test", "local", "t", cast(Any, None), cast(Any, None), cast(Any, None))
     harness = Harness(history.routes(DataplaneContext(database, services, cast(Any, MemoryArtifacts()))))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(harness), base_url="http://test") as client:
         yield client
