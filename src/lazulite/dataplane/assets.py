@@ -12,14 +12,14 @@ from starlette.responses import Response
 from lazulite.core import arm_id, sas
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import utc_now
-from lazulite.core.errors import bad_request, not_found
+from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.dataplane.history import DataplaneContext
 from lazulite.model import job_status
-from lazulite.resources import datastores
+from lazulite.resources import datastores, references
 from lazulite.resources.declaration import Reading
 from lazulite.store import resources
-from lazulite.store.resources import Json
+from lazulite.store.resources import Json, Resource
 
 _OUTPUT = re.compile(r"/data/azureml_(?P<run>.+)_output_data_(?P<output>[^/]+)/versions/", re.IGNORECASE)
 _ASSET = re.compile(r"/(?P<kind>data|models)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)$", re.IGNORECASE)
@@ -33,10 +33,11 @@ def routes(context: DataplaneContext) -> list[Route]:
         values = body.get("values")
         if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
             raise bad_request("values must be a list of asset ids.", "values")
-        workspace = workspace_id(request)
+        workspace, caller = workspace_id(request), principal(request)
 
         def look(connection: Connection) -> Json:
-            found = {v: _resolve(connection, workspace, v) for v in values}
+            reading = Reading(connection, context.services, caller)
+            found = {v: resolved(reading, workspace, v) for v in values}
             return {k: v for k, v in found.items() if v is not None}
 
         return JsonResponse({"values": await context.database.read(look)})
@@ -82,19 +83,34 @@ def routes(context: DataplaneContext) -> list[Route]:
     ]
 
 
-def _resolve(connection: Connection, workspace: str, asset: str) -> Json | None:
+def resolved(reading: Reading, workspace: str, asset: str) -> Json | None:
+    """The address of what an asset id names, in the workspace or elsewhere; None where there is no such asset.
+
+    Raises ApiError 403 where it lies in another workspace or registry and the caller may not read that.
+    """
+    connection = reading.connection
     if found := _ASSET.search(asset):
         kind = found["kind"].lower()
-        row = resources.get(connection, f"{workspace}/{kind}/{found['name']}/versions/{found['version']}")
+        row = _row(reading, workspace, asset, kind)
         if row is not None:
             type_ = row.properties.get("dataType") or row.properties.get("modelType")
-            return _resolved(workspace, str(row.properties[_PROPERTY[kind]]), type_)
+            return _resolved(arm_id.asset_home(row.id), str(row.properties[_PROPERTY[kind]]), type_)
     if found := _OUTPUT.search(asset):
         job = resources.get(connection, f"{workspace}/jobs/{found['run']}")
         output = job_status.read(job.status).outputs.get(found["output"]) if job else None
         if output:
             return _resolved(workspace, output.uri, output.type)
     return None
+
+
+def _row(reading: Reading, workspace: str, asset: str, kind: str) -> Resource | None:
+    look = references.model if kind == "models" else references.data
+    try:
+        return look(reading.connection, workspace, asset, access=reading.require)
+    except ApiError as error:
+        if error.status == 403:
+            raise
+        return None
 
 
 def _resolved(workspace: str, uri: str, type_: str | None) -> Json:
