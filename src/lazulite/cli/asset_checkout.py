@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lazulite.cli.errors import CommandError
 
 _TEMPLATE = re.compile(r"\{\{\s*(?P<name>[\w.-]+)(?::[^}]*)?\s*\}\}")
@@ -109,6 +107,8 @@ def _asset(path: Path) -> Asset:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
+    import yaml  # slow, and no other command needs it
+
     try:
         # The base loader takes every value as text: a version 1.10 stays 1.10.
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from lazulite.cli import debugger, steps, terminal
 from lazulite.cli.client import call
-from lazulite.cli.errors import FAILED, OK, CommandError
+from lazulite.cli.errors import FAILED, INTERRUPTED, OK, CommandError
 from lazulite.cli.home import home_folder, required_server
 
 _AGENT = Path(__file__).resolve().parents[1] / "node" / "__main__.py"
@@ -168,6 +168,8 @@ def _ending(folder: Path) -> int:
         raise CommandError("the job's agent ended without a word", f"see {folder}")
     if status.get("outcome") == "completed":
         return OK
+    if status.get("outcome") == "canceled":
+        return INTERRUPTED
     code = status.get("exit_code")
     if code is None:
         raise CommandError(str((status.get("error") or {}).get("message") or "the command did not run"))

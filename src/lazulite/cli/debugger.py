@@ -37,7 +37,8 @@ def waiting(plan: dict[str, Any], folder: Path, port: int, root: str | None = No
             f"the command runs no Python program itself: {plan['command'].splitlines()[0][:200]}",
             "name one: `lazulite job debug NAME --debugpy -- python SCRIPT ARGUMENTS`",
         )
-    under = f"{found['python']} -m {_PACKAGE} --listen 127.0.0.1:{port} --wait-for-client"
+    # Modules frozen into the interpreter would hide some break points.
+    under = f"{found['python']} -Xfrozen_modules=off -m {_PACKAGE} --listen 127.0.0.1:{port} --wait-for-client"
     command = plan["command"][: found.start()] + under + plan["command"][found.end() :]
     overlay = _overlay(plan, folder)
     path = ":".join(filter(None, (str(overlay), plan["variables"].get("PYTHONPATH"))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Exit codes of the command. `run` passes on the code of the program it ran.
-OK, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
+OK, FAILED, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class CommandError(Exception):

@@ -30,14 +30,19 @@ def logs(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print("\n".join(log.names()))
         return OK
-    return _follow(log, arguments.file) if arguments.follow else _once(log, arguments.file)
+    return _follow(log, arguments.file) if arguments.follow else _once(server, arguments, log)
 
 
-def _once(log: _Log, wanted: str | None) -> int:
+def _once(server: Server, arguments: argparse.Namespace, log: _Log) -> int:
+    wanted: str | None = arguments.file
     name = log.choose(wanted)
     if name is None:
-        _say(f"'{log.run}' is {state_word(log.state())} and has no logs yet; -f waits for them")
-        return OK
+        state = log.state()
+        if state not in OVER:
+            _say(f"'{log.run}' is {state_word(state)} and has no logs yet; -f waits for them")
+            return OK
+        below = steps.hint(server, arguments, log.run)
+        raise CommandError(f"'{log.run}' is {state_word(state)} and has no logs of its own", below)
     if name.startswith(_OTHERS) and wanted is None:
         _say(f"its process has written nothing; this is {name}")
     log.show(name, 0)

@@ -9,13 +9,11 @@ from typing import Any
 
 from lazulite import __version__
 from lazulite.cli import env, init, principal, run, shells, status, ui, up
-from lazulite.cli.errors import FAILED, OK, CommandError
+from lazulite.cli.errors import FAILED, INTERRUPTED, OK, CommandError
 from lazulite.cli.job_commands import add_job
 from lazulite.cli.parser import Help, add_command, add_workspace, port
 from lazulite.cli.registry import add_registry
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
-
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  -> {error.hint}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone; without this the interpreter complains once more at exit.
         sys.stderr.close()

@@ -11,14 +11,13 @@ from lazulite.drawing import layout
 from lazulite.drawing.fold import fold
 from lazulite.drawing.layout import Point, Size
 from lazulite.drawing.state import Graph, Node, Picture, total
-from lazulite.drawing.words import counts, duration, kind_of, printable, share, state_word, time_of
+from lazulite.drawing.words import counts, duration, kind_of, kind_word, printable, share, state_word, time_of
 
 _MARGIN, _PAD, _TITLE = 24.0, 16.0, 46.0
 _NARROW, _WIDE = 150.0, 300.0
 _LINE = 16.0
 _SIZE = 12.0
 _FAILURES = 6
-_KINDS = {"command": "", "if_else": "choice", "do_while": "loop", "parallel_for": "loop over items"}
 
 
 def draw(picture: Picture, now: dt.datetime) -> str:
@@ -119,7 +118,7 @@ class _Drawing:
 
     def _lines(self, node: Node) -> list[tuple[str, str]]:
         """What stands below the name, with the style of each line."""
-        what = [_KINDS.get(node.kind, node.kind), node.component if node.component != node.name else ""]
+        what = [kind_word(node.kind), node.component if node.component != node.name else ""]
         took = time_of(node, self.now)
         states = counts(node.tally()) if node.count > 1 else state_word(node.state)
         states = node.note if node.kind == "if_else" and node.note else states
@@ -138,8 +137,13 @@ class _Drawing:
         inside, (width, height) = self.graph(node.inner)
         steps = counts(total(node.inner.steps()))
         took = time_of(node, self.now)
-        kind = {"pipeline": "pipeline"}.get(node.kind, _KINDS.get(node.kind, node.kind))
-        second = [kind, state_word(node.state), took, "reused" if node.reused else "", node.note or steps]
+        second = [
+            kind_word(node.kind),
+            state_word(node.state),
+            took,
+            "reused" if node.reused else "",
+            node.note or steps,
+        ]
         line = " · ".join(one for one in second if one)
         whole = max(width + 2 * _PAD, min(_width(line, _SIZE), 460.0) + 48, min(_width(node.name, 13), 460.0) + 48)
         size = (whole, height + _TITLE + _PAD + 6)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lazulite.drawing.fold import fold
 from lazulite.drawing.state import Graph, Node, Picture
-from lazulite.drawing.words import counts, duration, kind_of, printable, share, state_word, time_of
+from lazulite.drawing.words import counts, duration, kind_of, kind_word, printable, share, state_word, time_of
 
 _SIGNS = {
     "completed": "✓", "failed": "✗", "canceled": "■", "running": "▶", "preparing": "…", "queued": "○", "waiting": "·",
@@ -97,7 +97,14 @@ def _node(node: Node, indent: int, pen: _Pen, column: int, now: dt.datetime) -> 
     state = counts(node.tally()) if node.count > 1 else state_word(node.state)
     if node.kind == "if_else":
         state = node.note or state
-    facts = [state, time_of(node, now), "reused" if node.reused else "", "" if node.kind == "if_else" else node.note]
+    kind = "" if node.kind in ("command", "if_else") or node.inner is not None else kind_word(node.kind)
+    facts = [
+        kind,
+        state,
+        time_of(node, now),
+        "reused" if node.reused else "",
+        "" if node.kind == "if_else" else node.note,
+    ]
     after = ", ".join(
         f"{edge.node} ({edge.label})" if edge.control and edge.label else edge.node for edge in node.needs[:3]
     )

@@ -24,11 +24,17 @@ KINDS = {
     "Completed": "completed",
     "Skipped": "skipped",
 }
+_NODES = {"command": "", "if_else": "choice", "do_while": "loop", "parallel_for": "loop over items"}
 _HARMLESS = {"Completed", "Skipped"}
 
 
 def kind_of(state: str) -> str:
     return KINDS.get(state, "waiting")
+
+
+def kind_word(kind: str) -> str:
+    """What a node is, where it is not just a command."""
+    return _NODES.get(kind, kind)
 
 
 def state_word(state: str) -> str:
