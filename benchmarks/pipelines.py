@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -95,6 +96,13 @@ def large(folder: Path, steps: int) -> list[Row]:
             began = time.monotonic()
             send(server, Bad("", "GET", url))
             rows.append(row(f"... {what}", f"{(time.monotonic() - began) * 1000:.0f} ms"))
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "lazulite.cli.main", "job", "graph", "large", "--home", str(server.home)],
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        rows.append(row("... its graph by the command line while it runs", f"{time.monotonic() - began:.1f} s"))
         send(server, Bad("", "POST", f"{path}/cancel", {}))
         rows.append(row("... the server's memory, at most", f"{peak_mib(server)} MiB"))
     found = large_pipeline.run(folder / "large", steps)

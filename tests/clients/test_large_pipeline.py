@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from azure.ai.ml import MLClient
 from tests.clients.raw_requests import Bad, send
+from tests.clients.test_stepping_in import lazulite
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
@@ -32,6 +33,8 @@ def test_a_large_pipeline(server: RunningServer, ml_client: MLClient) -> None:
         job = ml_client.jobs.get("large")
         assert job.status == "Running"
         assert len(job.jobs) == _NODES
+        drawn = lazulite(server, "job", "graph", "large").stdout
+        assert f"n0 … n{_NODES - 1}  ×{_NODES}" in drawn, drawn
     finally:
         send(server, Bad("", "POST", f"{_JOB}/cancel", {}))
     until(lambda: send(server, Bad("", "GET", _RUN))[1]["status"] == "Canceled")

@@ -96,8 +96,8 @@ async def _run(request: Request) -> Response:
         "<p>In a terminal:</p>"
         f"<pre><code>lazulite job graph {shown}{options}        # its steps, and what failed\n"
         f"lazulite job logs {shown} -f{options}      # what it writes\n"
-        f"lazulite job debug {shown}{options}        # a shell where it ran; --node STEP for a pipeline's\n"
-        f"lazulite job rerun {shown}{options}        # once more, a pipeline from what failed</code></pre>"
+        f"lazulite job debug {shown}{options}        # a shell where it ran\n"
+        f"lazulite job rerun {shown}{options}        # once more</code></pre>"
         "<p>In Python:</p>"
         f'<pre><code># its log, live\nml_client.jobs.stream("{escape(name)}")\n\n'
         f'# logs, artifacts and outputs\nml_client.jobs.download("{escape(name)}", all=True)\n\n'

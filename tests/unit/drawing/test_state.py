@@ -88,6 +88,19 @@ def test_so_many_pipelines_are_opened_and_no_more() -> None:
     assert len(server.asked) == 41
 
 
+def test_a_pipeline_that_was_reused_shows_the_steps_of_the_one_that_ran() -> None:
+    reused = pipeline_step("sub")
+    reused["properties"] |= {"azureml.isreused": "true", "azureml.reusedrunid": "earlier"}
+    server = Server(
+        {"p": {"sub": {**node(), "type": "pipeline"}}, "earlier": {"x": node()}},
+        {"p": [reused], "earlier": [step("x")]},
+    )
+    sub = state.read(server, "p").graph.nodes["sub"]
+    assert sub.reused
+    assert sub.inner is not None
+    assert list(sub.inner.nodes) == ["x"]
+
+
 def loops() -> dict[str, Any]:
     return {
         "make": node(),
