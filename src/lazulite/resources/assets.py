@@ -10,6 +10,7 @@ from lazulite.resources import places, registry_storage
 from lazulite.resources.declaration import Reading, Write
 from lazulite.store.resources import Json, Resource
 
+_ADDRESSES = ("codeUri", "dataUri", "modelUri")
 _OF_JOBS = ("azureml://jobs/", "runs:/")
 
 
@@ -27,6 +28,7 @@ def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
     properties["isArchived"] = write.archived
     properties["isAnonymous"] = bool(properties.get("isAnonymous", False))
     if write.existing is None:
+        _require_access(write)
         return
     asset = write.id.rsplit("/", 3)[1]
     for name in fixed:
@@ -57,7 +59,8 @@ def follow(write: Write, name: str) -> None:
             registry_storage.check_address(write, registry, uri, f"properties.{name}")
     elif isinstance(uri, str) and uri.startswith(_OF_JOBS):
         target = f"properties.{name}"
-        found = places.locate(write.connection, write.workspace, write.services.storage, uri, target=target)
+        storage = write.services.storage
+        found = places.locate(write.connection, write.workspace, storage, uri, target=target, access=write.require)
         write.properties[name] = found.uri
         write.properties.setdefault("jobName", found.of_job)
     elif isinstance(uri, str):
@@ -71,6 +74,16 @@ def view(_reading: Reading, resource: Resource) -> Json:
         "isArchived": resource.archived,
         "provisioningState": "Succeeded",
     }
+
+
+def _require_access(write: Write) -> None:
+    """Whoever reads the asset reads its files: only who may read them may make it."""
+    properties, home = write.properties, arm_id.asset_home(write.id)
+    addresses = {f"properties.{name}": properties.get(name) for name in _ADDRESSES}
+    addresses["properties.build.contextUri"] = (properties.get("build") or {}).get("contextUri")
+    for target, uri in addresses.items():
+        if isinstance(uri, str):
+            places.require_access(write.connection, home, write.services.storage, uri, write.require, target=target)
 
 
 def _same(write: Write, a: object, b: object) -> bool:

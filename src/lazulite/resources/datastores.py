@@ -139,6 +139,8 @@ def _check_key(write: Write, account: str, secrets: dict[str, Any]) -> None:
     # The SDK always sends skipValidation=true; it spares a look at another's account, and this one is at hand.
     given = secrets.get("key")
     if not given:
+        target = "properties.accountName"
+        storage_accounts.require_access(write.connection, write.workspace, account, "write", target, write.require)
         return
     pairs = [
         storage_accounts.keys(write.connection, write.services.secrets, found.id)

@@ -20,8 +20,13 @@ from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 from lazulite.vault.sealed import SealedSecrets
 
-#: The least role with which others may use the assets of a registry or workspace.
-_ROLES = {"registry": "AzureML Registry User", "workspace": "AzureML Data Scientist"}
+#: The least role with which others may use what lies in a registry, workspace or storage account.
+_ROLES = {
+    "registry": "AzureML Registry User",
+    "workspace": "AzureML Data Scientist",
+    "storage account": "Contributor",
+}
+_NOUNS = {"registries": "registry", "storageaccounts": "storage account"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ class Reading:
         if self.services.access.allows(self.principal, action, scope):
             return
         name = scope.rsplit("/", 1)[1]
-        noun = "registry" if arm_id.parse(scope).registry else "workspace"
+        noun = _NOUNS.get(arm_id.parse(scope).types[0].lower(), "workspace")
         raise ApiError(
             403,
             "AuthorizationFailed",

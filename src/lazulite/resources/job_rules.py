@@ -91,6 +91,12 @@ def check_data(write: Write, home: str, uri: str, kind: str, target: str) -> str
     return places.check_data(write.connection, home, storage, uri, kind, target=target, access=write.require)
 
 
+def check_output(write: Write, uri: str, target: str) -> None:
+    """As `places.check_output`, with the caller's rights."""
+    storage = write.services.storage
+    places.check_output(write.connection, write.workspace, storage, uri, target=target, access=write.require)
+
+
 def check_outputs(write: Write, outputs: Any) -> None:
     for name, value in _named_objects(outputs, "outputs"):
         target = f"properties.outputs.{name}"
@@ -100,9 +106,7 @@ def check_outputs(write: Write, outputs: Any) -> None:
         if value.get("mode") is not None:
             _one_of(str(value["mode"]), _OUTPUT_MODES, f"{target}.mode")
         if value.get("uri"):
-            places.check_output(
-                write.connection, write.workspace, value["uri"], target=f"{target}.uri", access=write.require
-            )
+            check_output(write, value["uri"], f"{target}.uri")
 
 
 def _check_placeholders(command: str, properties: Json) -> None:

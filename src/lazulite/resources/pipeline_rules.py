@@ -377,6 +377,7 @@ def _check_references(scope: _Scope, name: str, sent: Json, target: str) -> None
     for output, value in (sent.get("outputs") or {}).items():
         bound = graph.whole(value.get("value") or graph.field(value, "uri")) if isinstance(value, dict) else None
         if not isinstance(bound, WrittenTo):
+            _check_written(scope, value, f"{target}.outputs.{output}.uri")
             continue
         if bound.name not in scope.outputs:
             text = f"The node '{name}' writes to ${{{{parent.outputs.{bound.name}}}}}, which {scope.where} lacks."
@@ -385,6 +386,13 @@ def _check_references(scope: _Scope, name: str, sent: Json, target: str) -> None
             text = f"The nodes '{scope.written[bound.name]}' and '{name}' both write the output '{bound.name}'."
             raise validation(text, f"{target}.outputs.{output}")
         scope.written[bound.name] = name
+
+
+def _check_written(scope: _Scope, given: Any, target: str) -> None:
+    """An address to write to that the node itself says, as far as it is known."""
+    uri = (graph.field(given, "uri") or given.get("path")) if isinstance(given, dict) else None
+    if isinstance(uri, str) and "${{parent." not in uri.replace(" ", ""):
+        job_rules.check_output(scope.write, uri, target)
 
 
 def _not_given(scope: _Scope, given: Any) -> str | None:

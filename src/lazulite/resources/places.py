@@ -16,7 +16,7 @@ from lazulite.core.errors import not_found, validation
 from lazulite.core.paths import UnsafePath, split
 from lazulite.model import asset_reference, job_status
 from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, Place, WebPlace
-from lazulite.resources import references
+from lazulite.resources import references, storage_accounts
 from lazulite.resources.references import Access
 from lazulite.store import resources, runs
 from lazulite.store.locations import StorageLocator
@@ -109,7 +109,15 @@ def _check_there(storage: StorageLocator, uri: str, found: Location, target: str
         )
 
 
-def check_output(c: Connection, workspace: str, uri: str, *, target: str = "uri", access: Access | None = None) -> None:
+def check_output(
+    c: Connection,
+    workspace: str,
+    storage: StorageLocator,
+    uri: str,
+    *,
+    target: str = "uri",
+    access: Access | None = None,
+) -> None:
     """Refuse an output address that cannot be written to."""
     registry = asset_reference.of_registry(uri)
     if registry is not None:
@@ -122,9 +130,10 @@ def check_output(c: Connection, workspace: str, uri: str, *, target: str = "uri"
         place = asset_reference.place(uri)
     except ValueError as error:
         raise validation(f"{error}.", target) from None
+    _require_access(c, workspace, storage, place, target, access, writes=True)
     if isinstance(place, DatastorePlace):
         if not _DEFAULT.fullmatch(place.datastore):  # known when the job runs
-            _datastore(c, workspace, place, target, access)
+            references.datastore(c, place.workspace or workspace, place.datastore, target=target)
         try:
             split(place.path.strip("/") or "-")
         except UnsafePath as error:
@@ -169,16 +178,60 @@ def _of_asset(c: Connection, storage: StorageLocator, asset: Resource, kind: str
     return replace(locate(c, arm_id.asset_home(asset.id), storage, inner, kind, target=target), type=declared)
 
 
+def require_access(
+    c: Connection,
+    home: str,
+    storage: StorageLocator,
+    uri: str,
+    access: Access | None,
+    *,
+    target: str = "uri",
+    writes: bool = False,
+) -> None:
+    """Ask for the right to a place outside of `home`: of another workspace, or in another's storage account.
+
+    Says nothing about addresses that are none; for assets the right to the asset counts. Raises ApiError 403.
+    """
+    if asset_reference.is_asset(uri):
+        return
+    try:
+        place = asset_reference.place(uri)
+    except ValueError:
+        return
+    _require_access(c, home, storage, place, target, access, writes)
+
+
+def _require_access(
+    c: Connection,
+    home: str,
+    storage: StorageLocator,
+    place: Place,
+    target: str,
+    access: Access | None,
+    writes: bool = False,
+) -> None:
+    match place:
+        case DatastorePlace():
+            references.require_access(home, place.workspace or home, references.KEYS, target, access)
+        case JobOutputPlace():
+            references.require_access(home, place.workspace or home, _JOBS, target, access)
+        case BlobPlace(name):
+            account = storage.own_account(name)
+            if account is not None and access is not None:
+                verb = "write" if writes else "read"
+                storage_accounts.require_access(c, home, account, verb, target, access)
+
+
 def _of_place(
     c: Connection, home: str, storage: StorageLocator, place: Place, target: str, access: Access | None
 ) -> Location:
+    _require_access(c, home, storage, place, target, access)
     match place:
-        case DatastorePlace():
-            return in_datastore(_datastore(c, home, place, target, access), storage, place.path)
+        case DatastorePlace(name, path, elsewhere):
+            store = references.datastore(c, elsewhere or home, name, target=target)
+            return in_datastore(store, storage, path)
         case JobOutputPlace():
-            workspace = place.workspace or home
-            references.require_access(home, workspace, _JOBS, target, access)
-            return _of_job(c, workspace, storage, place, target)
+            return _of_job(c, place.workspace or home, storage, place, target)
         case BlobPlace(name, container, path, url):
             account = storage.own_account(name)
             if account is not None:
@@ -186,11 +239,6 @@ def _of_place(
             return Location(url, url=url)
         case WebPlace(url):
             return Location(url, url=url)
-
-
-def _datastore(c: Connection, home: str, place: DatastorePlace, target: str, access: Access | None) -> Resource:
-    references.require_access(home, place.workspace or home, references.KEYS, target, access)
-    return references.datastore(c, place.workspace or home, place.datastore, target=target)
 
 
 def _of_job(c: Connection, workspace: str, storage: StorageLocator, place: JobOutputPlace, target: str) -> Location:

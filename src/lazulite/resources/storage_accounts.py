@@ -7,11 +7,14 @@ import hashlib
 import os
 import re
 import uuid
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
+from lazulite.core.arm_id import PROVIDER
+from lazulite.core.errors import ApiError
 from lazulite.resources.declaration import Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -21,6 +24,9 @@ from lazulite.vault.sealed import SealedSecrets
 TYPE = "Microsoft.Storage/storageAccounts"
 VAULT_TYPE = "Microsoft.KeyVault/vaults"
 INSIGHTS_TYPE = "Microsoft.Insights/components"
+
+
+_BLOBS = f"{TYPE}/blobServices/containers/blobs"
 
 
 def provision(write: Write, workspace_guid: str) -> dict[str, str]:
@@ -75,6 +81,40 @@ def keys(connection: Connection, secrets: SealedSecrets, account_id: str) -> tup
 def all_accounts(connection: Connection) -> list[Resource]:
     ids = connection.scalars(sa.select(table.c.id).where(table.c.type == TYPE.lower()))
     return resources.get_many(connection, list(ids))
+
+
+def scopes(connection: Connection, name: str) -> list[str]:
+    """The ids whose rights decide about an account of ours: its own, and those of the workspaces that stand on it."""
+    rows = [row for row in all_accounts(connection) if row.name.lower() == name.lower()]
+    found = [row.id for row in rows]
+    for row in rows:
+        group = row.id.split("/providers/")[0]
+        for workspace in resources.under(connection, group, f"{PROVIDER}/workspaces"):
+            if arm_id.key(str(workspace.properties.get("storageAccount"))) == row.key:
+                found.append(workspace.id)
+    return found
+
+
+def require_access(
+    connection: Connection, home: str, name: str, verb: str, target: str, access: Callable[[str, str, str], None]
+) -> None:
+    """Ask for the right to `read` or `write` the blobs of an account of ours; that of `home` needs none.
+
+    `access` is that of `references`. Raises ApiError 403.
+    """
+    row = resources.get(connection, home)
+    if row is not None and str(row.properties.get("storageAccount")).rsplit("/", 1)[-1].lower() == name.lower():
+        return
+    refusal: ApiError | None = None
+    for scope in scopes(connection, name):
+        try:
+            access(f"{_BLOBS}/{verb}", scope, target)
+        except ApiError as error:
+            refusal = refusal or error
+        else:
+            return
+    if refusal is not None:
+        raise refusal
 
 
 def _account(write: Write, id_: str) -> None:

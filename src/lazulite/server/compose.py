@@ -299,22 +299,10 @@ class _Bearer:
             caller = self._issuer.verify(token)
         except ApiError as error:
             return error.message
-        scopes = self._database.read_sync(lambda c: _workspaces_on(c, account))
+        scopes = self._database.read_sync(lambda c: storage_accounts.scopes(c, account))
         if any(self._directory.allows(caller, action, scope) for scope in scopes):
             return None
         return f"'{caller.name}' does not have '{action}' on storage account '{account}'"
-
-
-def _workspaces_on(connection: Connection, account: str) -> list[str]:
-    """The ids whose rights decide about an account: its own, and those of the workspaces that stand on it."""
-    rows = [row for row in storage_accounts.all_accounts(connection) if row.name.lower() == account.lower()]
-    ids = [row.id for row in rows]
-    for row in rows:
-        group = row.id.split("/providers/")[0]
-        for workspace in resources.under(connection, group, workspaces.TYPE.type):
-            if workspace.properties["storageAccount"].lower() == row.key:
-                ids.append(workspace.id)
-    return ids
 
 
 def _health(isolation: Isolation, runtime: Runtime, settings: Settings) -> Route:

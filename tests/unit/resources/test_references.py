@@ -132,15 +132,15 @@ def test_a_missing_file_is_refused_and_one_that_is_there_is_not(world: EngineWor
 def test_paths_that_lead_out_of_a_datastore_are_refused(world: EngineWorld, asked: Any, path: str) -> None:
     error = refusal(lambda: asked(places.check_data, world.storage, f"{BLOBS}/{path}", "uri_file"))
     assert error.status == 400
-    assert refusal(lambda: asked(places.check_output, f"{BLOBS}/{path}")).status == 400
+    assert refusal(lambda: asked(places.check_output, None, f"{BLOBS}/{path}")).status == 400
 
 
 def test_outputs_go_to_datastores_that_exist(asked: Any) -> None:
-    asked(places.check_output, f"{BLOBS}/out/")
+    asked(places.check_output, None, f"{BLOBS}/out/")
     assert (
         "workspaceblobstore"
         in refusal(
-            lambda: asked(places.check_output, "azureml://datastores/workspaceblobstor/paths/x", target="t")
+            lambda: asked(places.check_output, None, "azureml://datastores/workspaceblobstor/paths/x", target="t")
         ).message
     )
-    assert refusal(lambda: asked(places.check_output, "https://example.com/x", target="t")).target == "t"
+    assert refusal(lambda: asked(places.check_output, None, "https://example.com/x", target="t")).target == "t"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError
+from lazulite.core.principal import Principal
 from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.model.asset_reference import spelled
-from lazulite.resources import job_rules, places, references, registries
+from lazulite.resources import codes, datastores, environments, job_rules, places, references, registries
+from lazulite.resources import data as data_assets
+from lazulite.resources.declaration import Services, Write
 from lazulite.store import resources
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
+from lazulite.vault.sealed import SealedSecrets
 
 SHARED = arm_id.registry_id("00000000-0000-0000-0000-000000000002", "rg-shared", "shared")
 OTHER = arm_id.workspace_id("00000000-0000-0000-0000-000000000001", "rg", "other")
@@ -184,7 +188,7 @@ def test_what_lies_in_the_workspace_at_hand_needs_no_further_right(world: Engine
 
 
 def test_nothing_is_written_to_a_registry(asked: Any) -> None:
-    error = refusal(lambda: asked(places.check_output, f"{R}/data/d/versions/2", target="o"))
+    error = refusal(lambda: asked(places.check_output, None, f"{R}/data/d/versions/2", target="o"))
     assert (error.status, error.target) == (400, "o")
     assert "does not write to the registry 'shared'" in error.message
 
@@ -203,3 +207,76 @@ def test_unknown_environments_of_the_registry_azureml_are_told_by_their_names_th
     assert "Did you mean 'sklearn-1.5'" in error.message
     error = refusal(lambda: asked(references.environment, f"{lead}/sklearn-1.5/versions/9999"))
     assert "The curated environment 'sklearn-1.5' has no version or label '9999'" in error.message
+
+
+class Rights:
+    """What a caller holds, and what was asked for."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.scopes = scopes
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, action: str, scope: str, target: str) -> None:
+        self.asked.append((action, scope))
+        if scope not in self.scopes:
+            raise ApiError(403, "AuthorizationFailed", f"{action} {scope}", target=target)
+
+
+BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+ACCOUNT_ID = f"{WORKSPACE.split('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+
+
+@pytest.fixture
+def accounts(world: EngineWorld) -> EngineWorld:
+    """The account of this server is another workspace's."""
+    row = resources.new(ACCOUNT_ID, "Microsoft.Storage/storageAccounts", {})
+    world.database.write_sync(lambda c: resources.insert(c, row, by="test"))
+    add(world, OTHER, "workspaces", {"storageAccount": ACCOUNT_ID})
+    return world
+
+
+@pytest.mark.parametrize("verb", ["read", "write"])
+def test_anothers_storage_account_needs_a_right_to_it_or_to_what_stands_on_it(
+    accounts: EngineWorld, asked: Any, verb: str
+) -> None:
+    def look(access: Any, home: str = WORKSPACE) -> Any:
+        if verb == "write":
+            return asked(places.check_output, accounts.storage, f"{BLOB}/c/x", home=home, access=access)
+        return asked(places.locate, accounts.storage, f"{BLOB}/c/x", home=home, access=access)
+
+    nobody = Rights()
+    assert refusal(lambda: look(nobody)).status == 403
+    assert nobody.asked == [(f"{BLOBS}/{verb}", ACCOUNT_ID), (f"{BLOBS}/{verb}", OTHER)]
+    look(Rights(ACCOUNT_ID))
+    look(Rights(OTHER))
+    look(nobody, home=OTHER)
+
+
+def test_only_who_may_use_an_account_makes_a_datastore_or_an_asset_of_it(accounts: EngineWorld) -> None:
+    class Holds:
+        def __init__(self, *scopes: str) -> None:
+            self.scopes = scopes
+
+        def allows(self, principal: Principal, action: str, scope: str) -> bool:
+            return scope in self.scopes
+
+    def made(type_: Any, path: str, properties: dict[str, Any], *scopes: str) -> None:
+        storage = cast(Any, accounts.storage)
+        services = Services("http://t", "http://t", "local", "t", SealedSecrets(b"k" * 32), storage, Holds(*scopes))
+        body = {"properties": {**properties}}
+        who = Principal("u", "user", "User")
+        accounts.database.write_sync(lambda c: type_.prepare(Write(c, services, who, {}, f"{WORKSPACE}/{path}", body)))
+
+    store = {"datastoreType": "AzureBlob", "accountName": ACCOUNT, "containerName": "theirs"}
+    data = {"dataType": "uri_file", "dataUri": f"{BLOB}/c/x"}
+    code = {"codeUri": f"{BLOB}/c/x"}
+    image = {"build": {"contextUri": f"{BLOB}/c/x"}}
+    for type_, path, properties in (
+        (datastores.TYPE, "datastores/s", store),
+        (data_assets.TYPE, "data/d/versions/1", data),
+        (codes.TYPE, "codes/c/versions/1", code),
+        (environments.TYPE, "environments/e/versions/1", image),
+    ):
+        error = refusal(lambda: made(type_, path, properties))  # noqa: B023
+        assert "'user' may not use what lies in the storage account 'acct'" in error.message, path
+        made(type_, path, properties, ACCOUNT_ID)
