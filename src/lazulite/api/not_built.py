@@ -112,9 +112,20 @@ def routes() -> list[Route]:
         permission = f"{PROVIDER}/workspaces/{asset}/versions/publish/action"
         result.append(_route("POST", path, permission, f"{_group(asset)}Versions.publish"))
     result.append(_route("GET", f"/providers/{PROVIDER}/operations", AUTHENTICATED, "Operations.list"))
-    remove_regions = f"{_GROUP}/registries/{{registry}}/removeRegions"
-    permission = f"{PROVIDER}/registries/removeRegions/action"
-    result.append(_route("POST", remove_regions, permission, "Registries.remove_regions"))
+    return result + _registries()
+
+
+def _registries() -> list[Route]:
+    base, permission = f"{_GROUP}/registries/{{registry}}", f"{PROVIDER}/registries"
+    result = [
+        _route("POST", f"{base}/removeRegions", f"{permission}/removeRegions/action", "Registries.remove_regions")
+    ]
+    for lead in ("", "/mferp/managementfrontend"):
+        path = f"{lead}{base}/models/{{name}}/versions/{{version}}/package"
+        result.append(_route("POST", path, f"{permission}/assets/write", "RegistryModelVersions.package"))
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        path = f"/mlflow/rest{base}/{{rest:path}}"
+        result.append(_route(method, path, f"{permission}/assets/read", "MLflow's model registry on a registry"))
     return result
 
 

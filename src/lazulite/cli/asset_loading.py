@@ -24,6 +24,10 @@ _ENVIRONMENT = re.compile(
     r"azureml://registries/(?P<registry>[^/\s]+)/environments/(?P<name>[^/\s]+)/(?:versions|labels)/(?P<version>[^/\s'\"]+)"
     r"|azureml:(?P<short>[\w.-]+)[:@](?P<short_version>[\w.-]+)"
 )
+#: A component of the same registry, as publishers name it.
+_STEP = re.compile(
+    r"^(?P<lead>\s*component:\s*)azureml:(?P<name>[\w.-]+)(?P<mark>[:@])(?P<version>[\w.-]+)\s*$", re.MULTILINE
+)
 _NAMED = re.compile(r"^(?P<lead>\s*environment:\s*)(?P<reference>azureml\S+)", re.MULTILINE)
 _FIRST = "1"
 
@@ -42,7 +46,7 @@ class Loading:
     """Loads assets of one checkout into one registry; environments that components name come with them."""
 
     def __init__(self, registry: str, assets: list[Asset]) -> None:
-        logging.getLogger("azure").setLevel(logging.CRITICAL)
+        logging.disable(logging.CRITICAL)  # the SDK's loggers write to the terminal by handlers of their own
         warnings.filterwarnings("ignore")
         self._registry = registry
         self._client = MLClient(DefaultAzureCredential(), registry_name=registry, show_progress=False)
@@ -67,9 +71,15 @@ class Loading:
             lambda found: found["lead"] + self._environment_of(found["reference"]),
             asset_checkout.specification(asset, version),
         )
+        text = _STEP.sub(self._step, text)
         component = load_component(source=io.StringIO(text), relative_origin=str(asset.spec))
         component.version = version
         return "loaded", str(self._client.components.create_or_update(component).version)
+
+    def _step(self, found: re.Match[str]) -> str:
+        kind = "versions" if found["mark"] == ":" else "labels"
+        named = f"azureml://registries/{self._registry}/components/{found['name']}/{kind}/{found['version']}"
+        return found["lead"] + named
 
     def _load_data(self, asset: Asset) -> tuple[str, str]:
         version = asset.version or _FIRST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -47,6 +48,8 @@ def load(arguments: argparse.Namespace) -> int:
     wanted = [one for one in assets if any(fnmatch.fnmatchcase(one.name, glob) for glob in arguments.only)]
     if not wanted:
         raise CommandError(f"none of the {len(assets)} assets is called {' or '.join(arguments.only)}")
+    # Pipelines of the public assets choose and loop, which the SDK reads from YAML only with this.
+    os.environ["AZURE_ML_CLI_PRIVATE_FEATURES_ENABLED"] = "True"
     try:
         from lazulite.cli.asset_loading import Loading
     except ImportError as error:
@@ -68,9 +71,7 @@ def _load(loading: Any, wanted: list[Asset]) -> int:
     while waiting:
         failures = {}
         again = [one for one in waiting if not _one(loading, one, done, failures)]
-        if len(again) == len(waiting):
-            break
-        waiting = again if any("component" in reason for reason in failures.values()) else []
+        waiting = again if len(again) < len(waiting) else []
     _report(done, skipped, failures)
     return FAILED if failures else OK
 
@@ -82,7 +83,6 @@ def _one(loading: Any, asset: Asset, done: Counter[str], failures: dict[str, str
     took = time.monotonic() - began
     if result.failed:
         failures[label] = result.said
-        print(f"{label}: not loaded", flush=True)
         return False
     done[result.how] += 1
     said = f" ({result.said})" if result.said else ""
