@@ -14,8 +14,8 @@ _STIFFNESS = 8.0  # how much rather long edges are straight than short ones
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Upper left corners, and each edge as the points that it goes through, in pairs from the bottom of one layer to the
-    top of another; between the pairs it goes straight down."""
+    """Upper left corners, and each edge as the points that it goes through: straight down inside a layer, where the points
+    lie above each other, and to the side between two layers alone."""
 
     places: dict[str, Point]
     edges: dict[tuple[str, str], list[Point]]
@@ -46,6 +46,7 @@ def place(sizes: Mapping[str, Size], edges: Iterable[tuple[str, str]], gap: Size
     centres = _centres(net, gap[0])
     heights = [max((sizes[names[one]][1] for one in layer if one < net.real), default=0.0) for layer in net.layers]
     tops = [sum(heights[:index]) + gap[1] * index for index in range(len(heights))]
+    bottoms = [top + height for top, height in zip(tops, heights, strict=True)]
     layer_of = {one: index for index, layer in enumerate(net.layers) for one in layer}
     left = min(centre - width / 2 for centre, width in zip(centres, net.widths, strict=True))
     right = max(centre + width / 2 for centre, width in zip(centres, net.widths, strict=True))
@@ -60,11 +61,11 @@ def place(sizes: Mapping[str, Size], edges: Iterable[tuple[str, str]], gap: Size
     drawn: dict[tuple[str, str], list[Point]] = {}
     for a, b in pairs:
         out, into = ports[a, b]
-        points = [(out - left, places[names[a]][1] + sizes[names[a]][1])]
+        points = [(out - left, places[names[a]][1] + sizes[names[a]][1]), (out - left, bottoms[layer_of[a]])]
         for bend in net.bends[a, b]:
-            top = tops[layer_of[bend]]
-            points += [(centres[bend] - left, top), (centres[bend] - left, top + heights[layer_of[bend]])]
-        drawn[names[a], names[b]] = [*points, (into - left, places[names[b]][1])]
+            x = centres[bend] - left
+            points += [(x, tops[layer_of[bend]]), (x, bottoms[layer_of[bend]])]
+        drawn[names[a], names[b]] = [*points, (into - left, tops[layer_of[b]]), (into - left, places[names[b]][1])]
     return Placed(places, drawn, (right - left, tops[-1] + heights[-1]))
 
 

@@ -24,6 +24,7 @@ STATES = (
 OVER = frozenset({"Completed", "Failed", "Canceled"})
 #: What pipelines inside a pipeline cost: two requests each, at most so many of them.
 _OPENED = 40
+_ITERATIONS = 6
 _STEP = re.compile(r"(.*)\[(\d+)\]")
 
 
@@ -198,7 +199,7 @@ def _graph(source: Source, name: str, job: Json, depth: int, left: list[int]) ->
             place.inner.nodes[step] = made
     for own in found.values():
         _gather(own)
-        for one in [own, *(own.inner.nodes.values() if own.inner else ())]:
+        for one in _to_open(own):
             _open(source, one, depth, left)
     return Graph(_ordered(_with_loops(found, what, job)))
 
@@ -258,6 +259,12 @@ def _gather(node: Node) -> None:
     node.began = min((step.began for step in steps if step.began), default=None)
     ends = [step.ended for step in steps]
     node.ended = max((end for end in ends if end), default=None) if all(ends) else None
+
+
+def _to_open(node: Node) -> list[Node]:
+    """The node itself, and iterations of a loop: all where there are few, else those that failed."""
+    iterations = list(node.inner.nodes.values()) if node.inner is not None else []
+    return [node, *(one for one in iterations if len(iterations) <= _ITERATIONS or one.state == "Failed")]
 
 
 def _open(source: Source, node: Node, depth: int, left: list[int]) -> None:

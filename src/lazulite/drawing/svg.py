@@ -18,6 +18,7 @@ _NARROW, _WIDE = 150.0, 300.0
 _LINE = 16.0
 _SIZE = 12.0
 _FAILURES = 6
+_TIP = 5.0
 
 
 def draw(picture: Picture, now: dt.datetime) -> str:
@@ -170,15 +171,13 @@ def _hint(node: Node) -> str:
 
 def _edge(points: list[Point], label: str, control: bool) -> str:
     """Curves between layers, straight lines through them, an arrow at the end, and the word of a choice."""
+    points = [point for index, point in enumerate(points) if index == 0 or point != points[index - 1]]
+    ends = [*points[:-1], (points[-1][0], points[-1][1] - _TIP)]
     path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for index in range(1, len(points)):
-        (x, y), (to_x, to_y) = points[index - 1], points[index]
-        if index % 2 == 0:
-            path.append(f"L{to_x:.1f} {to_y:.1f}")
-            continue
-        end = to_y - 5 if index == len(points) - 1 else to_y
-        half = (y + end) / 2
-        path.append(f"C{x:.1f} {half:.1f} {to_x:.1f} {half:.1f} {to_x:.1f} {end:.1f}")
+    for (x, y), (to_x, to_y) in zip(points, ends[1:], strict=False):
+        half = (y + to_y) / 2
+        straight = f"L{to_x:.1f} {to_y:.1f}"
+        path.append(straight if x == to_x else f"C{x:.1f} {half:.1f} {to_x:.1f} {half:.1f} {to_x:.1f} {to_y:.1f}")
     x, y = points[-1]
     style = "edge control" if control else "edge"
     arrow = f'<path class="tip" d="M{x:.1f} {y:.1f}l-4 -7h8z"/>'

@@ -1,5 +1,5 @@
 import random
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 
@@ -45,11 +45,20 @@ def test_a_source_stands_right_above_its_first_user() -> None:
 def test_an_edge_over_layers_goes_around_the_nodes_in_between() -> None:
     found = placed(3, [("0", "1"), ("1", "2"), ("0", "2")])
     points = found.edges["0", "2"]
-    (x, top), (same, bottom) = points[1], points[2]
+    (x, top), (same, bottom) = points[2], points[3]
     assert x == same
     assert (top, bottom) == (84, 124)
     left = found.places["1"][0]
     assert not left < x < left + SIZE[0]
+
+
+def test_beside_a_tall_node_edges_go_straight_down() -> None:
+    sizes = {"top": SIZE, "tall": (100.0, 400.0), "low": SIZE, "end": SIZE}
+    found = layout.place(sizes, [("top", "tall"), ("top", "low"), ("low", "end"), ("tall", "end")])
+    for edge in found.edges.values():
+        for (x, y), (to_x, to_y) in pairwise(edge):
+            inside = any(y < top + 399 and to_y > top + 1 for top in [found.places["tall"][1]])
+            assert not inside or x == to_x
 
 
 def test_edges_that_lead_back_are_left_out() -> None:

@@ -135,6 +135,22 @@ def test_a_loop_that_has_not_begun_has_nothing_inside() -> None:
     assert (loop.state, loop.inner) == ("NotStarted", None)
 
 
+def test_of_many_iterations_those_that_failed_are_opened() -> None:
+    each = {"type": "parallel_for", "body": "${{parent.jobs.body}}", "items": [{"x": n} for n in range(9)]}
+    steps = [pipeline_step(f"body[{n}]", "Failed" if n == 4 else "Completed") for n in range(9)]
+    inside = {f"run-body[{n}]": [step("x", "Failed" if n == 4 else "Completed")] for n in range(9)}
+    server = Server(
+        {"p": {"body": {**node(), "type": "pipeline"}, "each": each}, **{name: {"x": node()} for name in inside}},
+        {"p": steps, **inside},
+    )
+    picture = state.read(server, "p")
+    loop = picture.graph.nodes["each"]
+    assert loop.note == "for each of 9 items"
+    assert loop.inner is not None
+    assert [one.name for one in loop.inner.nodes.values() if one.inner] == ["body[4]"]
+    assert [path for path, _ in picture.graph.failed()] == ["body[4]/x"]
+
+
 def choice() -> dict[str, Any]:
     return {
         "ask": node(),
