@@ -8,6 +8,7 @@ import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl, load_job
 from azure.ai.ml.entities import Job
 from azure.ai.ml.exceptions import JobException
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from tests.clients import small_jobs
 from tests.clients.raw_requests import Bad, send
 from tests.clients.small_jobs import ended, log, steps
@@ -270,6 +271,19 @@ def test_an_optional_input_of_the_pipeline_may_stay_unset(server: RunningServer,
     assert "extra" not in log(server, steps(ml_client, done.name)["count"])
     with_it = run(ml_client, told(extra="given"))
     assert "extra=given" in log(server, steps(ml_client, with_it.name)["count"])
+    plain = command(
+        name="plain",
+        inputs={"extra": Input(type="string", optional=True)},
+        command="echo ${{inputs.extra}}",
+        environment="bare:1",
+    )
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def untold() -> None:
+        plain()
+
+    with pytest.raises(HttpResponseError, match=r"'plain' uses \$\{\{inputs.extra\}\}, an optional input without"):
+        ml_client.jobs.create_or_update(untold())
 
 
 @pytest.mark.parametrize(
@@ -330,6 +344,34 @@ def test_rerun_from_a_node(server: RunningServer, ml_client: MLClient) -> None:
     found = steps(ml_client, again.name)
     assert found["first"].properties["azureml.reusedrunid"] == earlier["first"].name
     assert "azureml.isreused" not in found["second"].properties
+
+
+def test_a_submitted_pipeline_is_changed_but_never_another(ml_client: MLClient) -> None:
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def one_step(text: str) -> None:
+        first = COUNT(folder=MAKE(text=text, n=1).outputs.made)
+        first.name = "first"
+
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def swapped(text: str) -> None:
+        second = MAKE(text=text)
+        second.name = "second"
+        first = COUNT(folder=second.outputs.made)
+        first.name = "first"
+
+    done = run(ml_client, two_steps(text="named", n=3))
+    fetched = ml_client.jobs.get(done.name)
+    fetched.tags, fetched.display_name = {"seen": "yes"}, "renamed"
+    changed = ml_client.jobs.create_or_update(fetched)
+    assert (changed.tags, changed.display_name) == ({"seen": "yes"}, "renamed")
+    for other, what in [
+        (two_steps(text="other", n=3), "inputs.text"),
+        (one_step(text="named"), "jobs"),
+        (swapped(text="named"), r"jobs.\w+.componentId"),
+    ]:
+        other.name = done.name
+        with pytest.raises(ResourceExistsError, match=f"a submitted job's {what} cannot change"):
+            ml_client.jobs.create_or_update(other)
 
 
 def test_deleted_with_its_steps(server: RunningServer, ml_client: MLClient) -> None:

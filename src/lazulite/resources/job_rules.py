@@ -110,7 +110,7 @@ def check_outputs(write: Write, outputs: Any) -> None:
 
 
 def _check_placeholders(command: str, properties: Json) -> None:
-    for kind, name in _PLACEHOLDER.findall(_without_optional(command)):
+    for kind, name in placeholders(command):
         declared = properties.get(kind) or {}
         if name not in declared:
             raise validation(
@@ -120,8 +120,9 @@ def _check_placeholders(command: str, properties: Json) -> None:
             )
 
 
-def _without_optional(command: str) -> str:
-    return re.sub(r"\$\[\[.*?\]\]", "", command, flags=re.DOTALL)
+def placeholders(command: str) -> list[tuple[str, str]]:
+    """What a command needs, as (`inputs` or `outputs`, name): what stands in `$[[...]]` it does not."""
+    return _PLACEHOLDER.findall(re.sub(r"\$\[\[.*?\]\]", "", command, flags=re.DOTALL))
 
 
 def _check_resources(properties: Json) -> None:

@@ -17,7 +17,7 @@ from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
 from lazulite.model import asset_reference, job_status, wire
 from lazulite.model.job_status import JobState
-from lazulite.resources import job_reruns, job_rules, pipeline_rules, sweep_rules
+from lazulite.resources import job_reruns, job_rules, pipeline_rules, resubmission, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
 from lazulite.store import archive, resources, runs
 from lazulite.store.resources import Json, Resource
@@ -219,16 +219,8 @@ def change(write: Write, changes: Json) -> Json:
 def _change(write: Write) -> None:
     existing = write.existing
     assert existing is not None
-    sent = write.properties
-    for name in ("command", "codeId", "jobType", "experimentName"):
-        if sent.get(name) is not None and sent[name] != existing.properties.get(name):
-            raise conflict(
-                f"There is a job '{existing.name}' already, and a submitted job's {name} cannot change. "
-                "Leave the name out to submit a new job.",
-                f"properties.{name}",
-                code="JobAlreadyExists",
-            )
-    properties = change(write, sent)
+    resubmission.check(write)
+    properties = change(write, write.properties)
     write.body = {**existing.spec, "properties": properties}
 
 

@@ -264,7 +264,14 @@ def _check_literal(name: str, bound: Json, declared: Json, where: str, target: s
 
 
 def _check_command(node: Node) -> Json:
-    check_inputs(node)
+    found = check_inputs(node)
+    declared = {name.lower(): name for name in node.spec.get("inputs") or {}}
+    for kind, wanted in job_rules.placeholders(str(node.spec.get("command") or "")):
+        name = declared.get(wanted.lower())
+        if kind == "inputs" and name is not None and found[name] is None:
+            text = f"The command of the node '{node.name}' uses ${{{{inputs.{wanted}}}}}, an optional input without a "
+            text += f"value: give it one, or write that part of the command as $[[... ${{{{inputs.{wanted}}}}}]]."
+            raise validation(text, f"{node.target}.inputs.{name}")
     return _pin_run(node, node.spec)
 
 
