@@ -25,7 +25,12 @@ OVER = frozenset({"Completed", "Failed", "Canceled"})
 #: What pipelines inside a pipeline cost: two requests each, at most so many of them.
 _OPENED = 40
 _ITERATIONS = 6
-_STEP = re.compile(r"(.*)\[(\d+)\]")
+_LONG_WINDED = (
+    (re.compile(r" Please check log file '[^']*' for error details\."), ""),
+    (re.compile(r"^Execution failed\. The user's process "), "The process "),
+    (re.compile(r" CliV2AnonymousEnvironment:[0-9a-f]+"), ""),
+    (re.compile(r"/[^\s'\"]*/exe/wd/"), ""),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +354,12 @@ def _error(run: Json) -> str:
     """What went wrong, in a line: the last that the process wrote, or the first of the server's own words."""
     message = str(((run.get("error") or {}).get("error") or {}).get("message") or "").strip()
     first, _, said = message.partition("\nError: ")
-    if said.strip():
-        return said.strip().splitlines()[-1].strip()
-    return re.sub(r" Please check log file '[^']*' for error details\.", "", first.splitlines()[0]) if first else ""
+    lines = said.strip().splitlines()[-1:] or first.splitlines()[:1]
+    return _shortened(lines[0].strip()) if lines else ""
+
+
+def _shortened(line: str) -> str:
+    """Without what is the same everywhere, and what says nothing to a person."""
+    for pattern, shorter in _LONG_WINDED:
+        line = pattern.sub(shorter, line)
+    return line

@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from tests.unit.drawing.documents import Server, node, pipeline_step, step
 
 from lazulite.drawing import state
@@ -26,11 +27,28 @@ def test_nodes_have_the_states_of_their_runs_and_what_they_wait_for() -> None:
     assert [path for path, _ in graph.failed()] == ["b"]
 
 
-def test_an_error_of_the_server_is_told_in_its_own_words() -> None:
-    first = "Execution failed. The user's process exited with status code 3."
-    text = f"{first} Please check log file 'x' for error details.\nThe process wrote nothing."
-    server = Server({"p": {"a": node()}}, {"p": [step("a", "Failed", text)]})
-    assert state.read(server, "p").graph.nodes["a"].error == first
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            "Execution failed. The user's process exited with status code 3. Please check log file 'x' for error details.\n"
+            "The process wrote nothing.",
+            "The process exited with status code 3.",
+        ),
+        (
+            f"The environment CliV2AnonymousEnvironment:{'0af' * 21} could not be built. There is no package 'x'.\nFrom a log:",
+            "The environment could not be built. There is no package 'x'.",
+        ),
+        (
+            "Execution failed.\nError: python: can't open file '/home/a/runs/5/1/exe/wd/sub/b.py': [Errno 2]\n",
+            "python: can't open file 'sub/b.py': [Errno 2]",
+        ),
+        ("", ""),
+    ],
+)
+def test_errors_are_told_in_a_line(message: str, shown: str) -> None:
+    server = Server({"p": {"a": node()}}, {"p": [step("a", "Failed", message)]})
+    assert state.read(server, "p").graph.nodes["a"].error == shown
 
 
 def test_what_the_end_of_the_pipeline_kept_from_running() -> None:
