@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lazulite.core.errors import conflict, nearest, not_implemented, validation
 from lazulite.model import wire
 from lazulite.resources import assets, typed_inputs
@@ -27,7 +29,7 @@ def prepare(write: Write) -> None:
     if kind.lower() not in KINDS:
         raise validation(f"The component's type is '{kind}'.{nearest(kind, KINDS)}", "properties.componentSpec.type")
     name = write.id.rsplit("/", 3)[1]
-    properties["componentSpec"] = {**_without_nulls(spec), "name": spec.get("name") or name, "version": write.name}
+    properties["componentSpec"] = {**_in_words_of_today(spec), "name": spec.get("name") or name, "version": write.name}
     if write.existing is not None:
         _check_unchanged(write, name)
     else:
@@ -51,7 +53,7 @@ def _check_inputs(spec: Json) -> None:
 def _check_unchanged(write: Write, name: str) -> None:
     """Raises ApiError 409 naming what differs from the version that is there."""
     assert write.existing is not None
-    before, after = write.existing.properties["componentSpec"], write.properties["componentSpec"]
+    before, after = _in_words_of_today(write.existing.properties["componentSpec"]), write.properties["componentSpec"]
     fields = sorted({*before, *after} - {*_TOLD})
     changed = [field for field in fields if before.get(field) != after.get(field)]
     if changed:
@@ -61,6 +63,20 @@ def _check_unchanged(write: Write, name: str) -> None:
             f"properties.componentSpec.{changed[0]}",
             code="VersionAlreadyExists",
         )
+
+
+def _in_words_of_today(spec: Json) -> Json:
+    """The specification with `uri_folder` for the type `path`, as old files say: the SDK cannot change such an output."""
+    found = _without_nulls(spec)
+    for part in ("inputs", "outputs"):
+        if isinstance(found.get(part), dict):
+            found[part] = {name: _folder(declared) for name, declared in found[part].items()}
+    return found
+
+
+def _folder(declared: Any) -> Any:
+    is_path = isinstance(declared, dict) and str(declared.get("type")).lower() == "path"
+    return {**declared, "type": "uri_folder"} if is_path else declared
 
 
 def _without_nulls(spec: Json) -> Json:

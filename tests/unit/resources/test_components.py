@@ -68,3 +68,11 @@ def test_prompt_flows_are_said_not_to_be_built() -> None:
     with pytest.raises(ApiError, match="A prompt flow as a component is not built") as raised:
         prepared({"type": "promptflow_parallel"})
     assert raised.value.status == 501
+
+
+def test_the_old_type_path_is_a_folder() -> None:
+    old = {**SPEC, "inputs": {"a": {"type": "path", "optional": True}, "n": {"type": "integer"}}}
+    new = {**old, "inputs": {"a": {"type": "uri_folder", "optional": True}, "n": {"type": "integer"}}}
+    assert prepared({**old, "outputs": {"o": {"type": "path"}}})["outputs"] == {"o": {"type": "uri_folder"}}
+    assert prepared(old)["inputs"] == new["inputs"]
+    assert prepared(old, before=old)["inputs"] == prepared(new, before=old)["inputs"] == new["inputs"]
