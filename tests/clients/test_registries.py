@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -18,10 +21,14 @@ from azure.identity import ClientSecretCredential, DefaultAzureCredential
 from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, RunningServer
 
+from lazulite.store import resources
+from lazulite.store.database import Database
+
 pytestmark = pytest.mark.clients
 _PROVIDER = "providers/Microsoft.MachineLearningServices"
 _GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/{_PROVIDER}"
 _SHARED = f"{_GROUP_ID}/registries/shared"
+_WORKSPACE_ID = f"{_GROUP_ID}/workspaces/{WORKSPACE}"
 _AZUREML = (
     "/subscriptions/00000000-0000-0000-0000-0000000000ff/resourceGroups/rg-lazulite-platform"
     f"/{_PROVIDER}/registries/azureml"
@@ -192,6 +199,66 @@ def test_share_from_a_workspace(ml_client: MLClient, registry: MLClient, files: 
         ml_client.models.share("m", "2", share_with_name="other", **to)
 
 
+def test_sharing_what_has_no_files_fails_and_leaves_nothing(ml_client: MLClient, registry: MLClient) -> None:
+    place = "azureml://datastores/workspaceblobstore/paths/nowhere/model"
+    ml_client.models.create_or_update(Model(name="empty", version="1", path=place, type="custom_model"))
+    with pytest.raises(HttpResponseError, match="no files at 'nowhere/model'"):
+        ml_client.models.share("empty", "1", share_with_name="empty", share_with_version="1", registry_name="shared")
+    with pytest.raises(ResourceNotFoundError):
+        registry.models.get("empty", "1")
+
+
+def test_sharing_goes_on_after_the_server_was_stopped(tmp_path: Path, files: Path) -> None:
+    running = RunningServer(tmp_path / "home")
+    running.home.mkdir()
+    running.start()
+    try:
+        guid = _filled(running, files)
+        running.kill()
+        _ask_for_a_copy(running.home / "lazulite.db", guid)
+        running.start()
+        model = f"{_SHARED}/models/late/versions/1"
+        deadline = time.monotonic() + 20
+        while send(running, Bad("", "GET", model))[0] != 200 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        uri = send(running, Bad("", "GET", model))[1]["properties"]["modelUri"]
+        container = uri.rsplit("/", 2)[1]
+        assert (next((running.home / "storage").rglob(container)) / "m" / "a.txt").read_text() == "a"
+    finally:
+        running.stop()
+
+
+def _filled(server: RunningServer, files: Path) -> str:
+    """A workspace with a model and a registry; returns the workspace's id of its own."""
+    assert send(server, Bad("", "PUT", _SHARED, {"location": "local"}))[0] == 201
+    workspace = send(server, Bad("", "GET", _WORKSPACE_ID))[1]["properties"]
+    account = workspace["storageAccount"].rsplit("/", 1)[1]
+    store = f"azureml-blobstore-{workspace['workspaceId']}"
+    shutil.copytree(files, server.home / "storage" / account / store / "m")
+    body = {"properties": {"modelUri": "azureml://datastores/workspaceblobstore/paths/m"}}
+    assert send(server, Bad("", "PUT", f"{_WORKSPACE_ID}/models/m/versions/1", body))[0] == 201
+    return str(workspace["workspaceId"])
+
+
+def _ask_for_a_copy(database: Path, guid: str) -> None:
+    """What a server that was killed at once after it had said yes leaves behind."""
+    asked = {
+        "sourceAssetId": f"azureml://locations/local/workspaces/{guid}/models/m/versions/1",
+        "destinationName": "late",
+        "destinationVersion": "1",
+    }
+    owner = sqlite3.connect(database).execute("SELECT id FROM principals").fetchone()[0]
+    row = resources.new(
+        f"{_SHARED}/imports/0123456789abcdef",
+        f"{_PROVIDER.removeprefix('providers/')}/registries/imports",
+        {"body": {"properties": asked}, "by": {"id": owner, "name": "me", "kind": "User"}},
+        state="InProgress",
+    )
+    store = Database(f"sqlite:///{database}")
+    store.write_sync(lambda c: resources.insert(c, row, by="me"))
+    store.close()
+
+
 def test_curated_environments(azureml: MLClient) -> None:
     listed = {one.name for one in azureml.environments.list()}
     assert "sklearn-1.5" in listed
@@ -266,7 +333,6 @@ def test_sas_of_a_download_opens_one_version_for_reading(
     assert _status(server, f"{path}/files/a.txt?{token}", "DELETE") == 403
 
 
-_WORKSPACE_ID = f"{_GROUP_ID}/workspaces/{WORKSPACE}"
 _SPEC = {"type": "command", "command": "echo", "environment": _SKLEARN}
 
 

@@ -129,7 +129,11 @@ class Imports:
             return account, registry_storage.address(reading, account, container, plan.files.path if plan.files else "")
 
         account, address = await context.database.read(place)
-        await context.services.storage.copy(plan.files, account, container)
+        if not await context.services.storage.copy(plan.files, account, container):
+            raise not_found(
+                f"There are no files at '{plan.files.path}' in the container '{plan.files.container}' to share.",
+                "properties.sourceAssetId",
+            )
         holder = plan.properties
         for key in plan.address[:-1]:
             holder = holder[key]

@@ -49,8 +49,11 @@ class Storage(StorageLocator, Protocol):
         """Make an account's containers where they are missing. Idempotent."""
         ...
 
-    async def copy(self, source: Files, account: str, container: str) -> None:
-        """Copy a file, or all below a path, into a container, which is made where it is missing. Idempotent."""
+    async def copy(self, source: Files, account: str, container: str) -> int:
+        """Copy a file, or all below a path, into a container, which is made where it is missing. Idempotent.
+
+        Returns how many files there are.
+        """
         ...
 
     async def same(self, a: Files, b: Files) -> bool:

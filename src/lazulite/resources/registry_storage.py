@@ -11,6 +11,7 @@ import uuid
 from lazulite.core import sas
 from lazulite.core.clock import utc_now
 from lazulite.core.errors import ApiError, validation
+from lazulite.core.paths import split
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import BlobPlace, WebPlace
 from lazulite.resources import datastores, registries
@@ -97,10 +98,14 @@ def check_address(write: Write, registry_id: str, uri: str, target: str) -> None
 
 
 def _place(uri: str) -> object:
+    """The place that an address means; None where it is none, or no path could be it."""
     try:
-        return asset_reference.place(uri)
+        place = asset_reference.place(uri)
+        if isinstance(place, BlobPlace):
+            split("/".join(filter(None, (place.container, place.path))))
     except ValueError:
         return None
+    return place
 
 
 def _sas(reading: Reading, account_name: str, container: str, permissions: str, hours: float) -> str:

@@ -81,12 +81,15 @@ class StorageAccounts:
             if await self._store.container(account, name) is None:
                 await self._store.create_container(account, name, ContainerRecord())
 
-    async def copy(self, source: Files, account: str, container: str) -> None:
+    async def copy(self, source: Files, account: str, container: str) -> int:
         await self.ensure(account, [container], [])
+        count = 0
         async for blob in _blobs(self._store, source):
+            count += 1
             target = await self._store.stat(account, container, blob.name)
             if target is None or target.size != blob.size:
                 await _copy(self._store, source, blob.name, account, container)
+        return count
 
     async def same(self, a: Files, b: Files) -> bool:
         first = {_below(blob.name, a.path): blob async for blob in _blobs(self._store, a)}

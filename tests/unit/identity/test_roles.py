@@ -42,3 +42,12 @@ def test_a_job_reads_and_tracks_and_changes_no_compute() -> None:
     assert not JOB.allows(f"{_ML}/workspaces/computes/write")
     assert not JOB.allows(f"{_ML}/workspaces/delete")
     assert not JOB.allows(f"{_ML}/workspaces/listKeys/action")
+
+
+def test_registry_user_handles_assets_and_makes_no_registry() -> None:
+    user = named("AzureML Registry User")
+    assert user is not None
+    for action in ("registries/read", "registries/assets/read", "registries/assets/write", "registries/assets/delete"):
+        assert user.allows(f"{_ML}/{action}")
+    for action in ("registries/write", "registries/delete", "workspaces/read"):
+        assert not user.allows(f"{_ML}/{action}")
