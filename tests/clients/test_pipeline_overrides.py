@@ -17,6 +17,7 @@ from azure.ai.ml.entities import (
     QueueSettings,
     UserIdentityConfiguration,
 )
+from azure.core.exceptions import HttpResponseError
 from tests.clients import small_jobs
 from tests.clients.small_jobs import ended, log
 from tests.server_fixture import RunningServer
@@ -295,3 +296,34 @@ def test_compute_and_identity_of_the_pipeline_reach_nested_ones(
     (deep,) = steps(ml_client, str(found["inner"].name)).values()
     assert (deep.compute, deep.identity.type) == ("other-cluster", "user_identity")
     assert (found["step"].compute, found["step"].identity.type) == ("cpu-cluster", "user_identity")
+
+
+_BY_PATH = """
+type: pipeline
+settings: {default_compute: azureml:cpu-cluster}
+outputs:
+  said: {type: uri_folder, path: "azureml://datastores/workspaceblobstore/paths/by-path/said"}
+jobs:
+  writer:
+    type: command
+    environment: azureml:bare:1
+    command: echo written > ${{outputs.said}}/a.txt
+    outputs: {said: "${{parent.outputs.said}}"}
+  reader:
+    type: command
+    environment: azureml:bare:1
+    command: cat ${{inputs.file}}
+    inputs:
+      file: {type: uri_file, path: "azureml://datastores/workspaceblobstore/paths/by-path/PLACE"}
+      after: "${{parent.jobs.writer.outputs.said}}"
+"""
+
+
+def test_a_step_reads_by_its_path_what_another_wrote(
+    server: RunningServer, ml_client: MLClient, submit: Callable[[Any], Job]
+) -> None:
+    with pytest.raises(HttpResponseError, match=r"There is nothing at .*by-path/elsewhere/a.txt"):
+        submit(_BY_PATH.replace("PLACE", "elsewhere/a.txt"))
+    job = submit(_BY_PATH.replace("PLACE", "said/a.txt"))
+    assert job.status == "Completed"
+    assert log(server, steps(ml_client, job.name)["reader"]) == "written\n"

@@ -138,6 +138,22 @@ def place(text: str) -> Place:
     )
 
 
+def overlap(a: str, b: str) -> bool:
+    """Whether two paths in a datastore are one, or one lies below the other; an expression ends what is compared."""
+    places = []
+    for text in (a, b):
+        try:
+            found = place(text.partition("${{")[0])
+        except ValueError:
+            return False
+        if not isinstance(found, DatastorePlace):
+            return False
+        places.append((found.datastore.lower(), [part for part in found.path.split("/") if part]))
+    (store, one), (other_store, other) = places
+    shorter = min(len(one), len(other))
+    return store == other_store and one[:shorter] == other[:shorter]
+
+
 def datastore_uri(workspace: str, datastore: str, path: str) -> str:
     """The long form: `azureml://subscriptions/.../workspaces/w/datastores/d/paths/p`."""
     found = arm_id.parse(workspace)

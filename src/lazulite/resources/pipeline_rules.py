@@ -118,7 +118,7 @@ def _from_component(write: Write) -> str:
     component = references.component(write.connection, write.workspace, str(reference), access=write.require)
     properties["componentId"] = asset_reference.spelled(component.id)
     spec = component.properties["componentSpec"]
-    properties["jobs"] = spec.get("jobs") or {}
+    properties["jobs"] = properties.get("jobs") or spec.get("jobs") or {}
     given = properties.get("inputs") or {}
     _check_given(given, spec.get("inputs") or {})
     properties["inputs"] = {**given}
@@ -193,10 +193,24 @@ def _data(node: Node) -> dict[str, str]:
         if not isinstance(uri, str) or "${{" in uri or name not in declared:
             continue
         kind = str((declared[name] or {}).get("type") or "uri_folder")
-        full = job_rules.check_data(scope.write, scope.home, uri, kind, f"{node.target}.inputs.{name}")
+        try:
+            full = job_rules.check_data(scope.write, scope.home, uri, kind, f"{node.target}.inputs.{name}")
+        except ApiError as error:
+            if error.status == 403 or not _may_be_written(scope, uri):
+                raise
+            continue
         if full != uri and (scope.home != scope.write.workspace or not asset_reference.names_version(uri)):
             found[name] = full
     return found
+
+
+def _may_be_written(scope: _Scope, uri: str) -> bool:
+    """Whether an output of this pipeline has its place at, above or below that address, so that a step may write it yet."""
+    nodes = [graph.field(node, "outputs") for node in scope.nodes.values() if isinstance(node, dict)]
+    groups = [scope.write.properties.get("outputs"), scope.outputs, *nodes]
+    outputs = [value for group in groups if isinstance(group, dict) for value in group.values()]
+    written = [graph.field(value, "uri") or value.get("path") for value in outputs if isinstance(value, dict)]
+    return any(isinstance(place, str) and asset_reference.overlap(uri, place) for place in written)
 
 
 def _producers(scope: _Scope, nodes: set[str]) -> set[str]:
@@ -272,7 +286,18 @@ def _check_command(node: Node) -> Json:
             text = f"The command of the node '{node.name}' uses ${{{{inputs.{wanted}}}}}, an optional input without a "
             text += f"value: give it one, or write that part of the command as $[[... ${{{{inputs.{wanted}}}}}]]."
             raise validation(text, f"{node.target}.inputs.{name}")
+    _check_instances(node)
     return _pin_run(node, node.spec)
+
+
+def _check_instances(node: Node) -> None:
+    resources = node.sent.get("resources")
+    count = graph.field(resources, "instance_count") if isinstance(resources, dict) else None
+    if count is None or "${{" in str(count):
+        return
+    if not str(count).isdigit() or int(count) < 1:
+        text = f"instance_count of the node '{node.name}' is {count} and must be a whole number from 1."
+        raise validation(text, f"{node.target}.resources.instance_count")
 
 
 def _check_parallel(node: Node) -> Json:
@@ -291,6 +316,8 @@ def _check_transfer(node: Node) -> Json:
 def _pin_run(node: Node, spec: Json) -> Json:
     """The environment and code that `spec` names, and the compute."""
     write = node.scope.write
+    variables = graph.field(node.sent, "environment_variables")
+    job_rules.check_variables(variables, f"{node.target}.environment_variables")
     text = spec.get("environment")
     if not isinstance(text, str) or not text:
         raise validation(f"The component of the node '{node.name}' has no environment.", f"{node.target}.environment")

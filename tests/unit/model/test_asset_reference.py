@@ -11,6 +11,7 @@ from lazulite.model.asset_reference import (
     asset,
     datastore_uri,
     is_asset,
+    overlap,
     place,
 )
 
@@ -125,3 +126,20 @@ def test_data_assets_in_the_long_form_are_assets() -> None:
     assert is_asset("azureml://subscriptions/s/resourcegroups/g/workspaces/w/data/d/versions/1")
     assert is_asset("azureml://locations/l/workspaces/g/data/azureml_j_output_data_o/versions/1")
     assert not is_asset("azureml://datastores/d/paths/data/x/versions/1.csv/more")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("a/b", "a/b/", True),
+        ("a", "a/b/c.txt", True),
+        ("a/b/c.txt", "a", True),
+        ("a/b", "a/bc", False),
+        ("a/b", "a/${{name}}/c", True),
+        ("x/b", "a/${{name}}/c", False),
+    ],
+)
+def test_paths_that_lie_in_one_another(one: str, other: str, expected: bool) -> None:
+    assert overlap(datastore_uri(WS, "d", one), f"azureml://datastores/d/paths/{other}") is expected
+    assert not overlap(f"azureml://datastores/d/paths/{one}", f"azureml://datastores/e/paths/{other}")
+    assert not overlap(f"https://example.com/{one}", f"https://example.com/{other}")
