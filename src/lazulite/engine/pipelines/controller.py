@@ -1,9 +1,9 @@
-"""The controller of pipelines: looks at the jobs of the nodes, lets `decide` say what is next, and does it."""
+"""The controller of pipelines: looks at the jobs of the nodes, lets `Progress` say what is next, and does it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,10 +19,9 @@ from lazulite.engine.jobs.record import active_keys, save
 from lazulite.engine.pipelines import births, children, log, sources
 from lazulite.engine.pipelines.births import Gathered, Ready
 from lazulite.engine.pipelines.children import Birth
-from lazulite.engine.pipelines.decide import Needs, Step, decide
 from lazulite.engine.pipelines.memory import Memory
-from lazulite.engine.pipelines.progress import Progress
-from lazulite.engine.pipelines.unfold import Unfolded, order, unfold
+from lazulite.engine.pipelines.progress import Needs, Progress, Step
+from lazulite.engine.pipelines.unfold import Unfolded, Unfolding
 from lazulite.engine.settings import EngineSettings
 from lazulite.engine.states import advance
 from lazulite.model import job_status
@@ -106,11 +105,8 @@ class PipelineController:
         cancel = job.spec.get("desired") == "Canceled"
         settings = job.properties.get("settings") or {}
         keep_going = str(graph.field(settings, "continue_on_step_failure") or "").lower() == "true"
-        unfolded = await self._unfold(memory)
-        if memory.flow.controls:
-            step = decide(unfolded.needs, unfolded.states, cancel=cancel, keep_going=keep_going)
-        else:
-            step = memory.progress.next(cancel=cancel, keep_going=keep_going)
+        progress, unfolded = await self._unfold(memory)
+        step = progress.next(cancel=cancel, keep_going=keep_going)
         over = await self._do(memory, step, unfolded, changed, cancel)
         return 0.0 if step.more or over else None
 
@@ -136,20 +132,23 @@ class PipelineController:
         await self._note_lost(memory, changed)
         return changed
 
-    async def _unfold(self, memory: Memory) -> Unfolded:
-        if not memory.flow.controls:
-            return Unfolded(needs=memory.graph)
+    async def _unfold(self, memory: Memory) -> tuple[Progress, Unfolded]:
+        unfolding = memory.progress
+        if isinstance(unfolding, Progress):
+            return unfolding, Unfolded(needs=memory.graph)
 
-        def unfolded(c: Connection) -> Unfolded:
+        def settle(c: Connection) -> None:
             def look(source: Source, step: str | None) -> str:
                 job = memory.latest[step][0] if step in memory.latest else None
                 if (source, job) not in memory.texts:
                     memory.texts[source, job] = sources.text(c, self._storage, memory.job, source, job)
                 return memory.texts[source, job]
 
-            return unfold(memory.order, memory.graph, memory.flow, memory.counted(), look)
+            unfolding.settle(look)
 
-        return await self._database.read(unfolded)
+        if not unfolding.settled:
+            await self._database.read(settle)
+        return unfolding.progress, unfolding.found
 
     async def _do(self, memory: Memory, step: Step, unfolded: Unfolded, changed: set[str], cancel: bool) -> bool:
         """Carry out a step; say whether jobs were made that are over already."""
@@ -193,7 +192,8 @@ class PipelineController:
     async def _born(self, memory: Memory, step: Step, unfolded: Unfolded) -> list[Birth]:
         if not step.create:
             return []
-        job, ready = memory.job, [self._ready(memory, name, unfolded) for name in step.create]
+        job, gathered = memory.job, _gathered(memory, unfolded)
+        ready = [self._ready(memory, name, unfolded, gathered) for name in step.create]
         born = await self._database.read(lambda c: [births.prepare(c, self._storage, job, one) for one in ready])
         for birth in born:
             self._expect(memory, birth)
@@ -203,7 +203,7 @@ class PipelineController:
         """The jobs whose end has not been asked for."""
         return [name for name, state in memory.latest.values() if state not in TERMINAL and name not in memory.stopped]
 
-    def _ready(self, memory: Memory, step: str, unfolded: Unfolded) -> Ready:
+    def _ready(self, memory: Memory, step: str, unfolded: Unfolded, gathered: Mapping[str, Gathered]) -> Ready:
         node, iteration = flow.node_of(step)
         loop, inputs = memory.flow.bodies.get(node), {}
         wanted = {name: unfolded.last.get(name, name) for name in memory.graph[node].nodes}
@@ -217,7 +217,7 @@ class PipelineController:
             wanted[node] = flow.step(node, iteration - 1)
         latest = memory.latest
         upstream = {name: latest[source][0] for name, source in wanted.items() if source in latest}
-        return Ready(step, memory.lost.get(step, 0) + 1, upstream, _gathered(memory, unfolded), inputs)
+        return Ready(step, memory.lost.get(step, 0) + 1, upstream, gathered, inputs)
 
     def _expect(self, memory: Memory, birth: Birth) -> None:
         """Know the job before it is announced."""
@@ -340,9 +340,8 @@ class PipelineController:
             self._log_path(c, job),
             [t["line"] for t in told],
             {str(t["told"]) for t in told},
-            Progress({} if what.controls else needs),
+            Unfolding(needs, what) if what.controls else Progress(needs),
             flow=what,
-            order=order(needs) if what.controls else (),
         )
 
     def _lines(
@@ -367,13 +366,10 @@ class PipelineController:
             mark = f"{name} {what}"
             if mark not in memory.told:
                 found.append((node, log.line(iso(self._clock()), f"Step '{node}' is {what} (run {name})."), mark))
-        for node, reason in unfolded.skipped.items():
-            if f"{node} skipped" not in memory.told:
-                text = f"Step '{node}' is skipped: {reason}."
-                found.append((node, log.line(iso(self._clock()), text), f"{node} skipped"))
-        for node, text in unfolded.errors.items():
-            if f"{node} error" not in memory.told:
-                found.append((node, log.line(iso(self._clock()), text), f"{node} error"))
+        for node, why, failed in memory.progress.news() if isinstance(memory.progress, Unfolding) else ():
+            mark, text = (f"{node} error", why) if failed else (f"{node} skipped", f"Step '{node}' is skipped: {why}.")
+            if mark not in memory.told:
+                found.append((node, log.line(iso(self._clock()), text), mark))
         if step.ending is not None:
             found.append(("", log.line(iso(self._clock()), f"The pipeline is {step.ending}."), f"{step.ending}"))
         return found
@@ -405,13 +401,12 @@ class PipelineController:
 
 
 def _gathered(memory: Memory, unfolded: Unfolded) -> dict[str, Gathered]:
-    """The loops over items all of whose steps have a job."""
-    latest = memory.latest
-    return {
-        loop.name: Gathered(body, tuple(latest[step][0] for step in unfolded.gathered[loop.name]))
-        for body, loop in memory.flow.bodies.items()
-        if loop.name in unfolded.gathered and all(step in latest for step in unfolded.gathered[loop.name])
-    }
+    """The loops over items that are over."""
+    for body, loop in memory.flow.bodies.items():
+        if body in unfolded.states and loop.name in unfolded.gathered and loop.name not in memory.gathered:
+            jobs = tuple(memory.latest[step][0] for step in unfolded.gathered[loop.name])
+            memory.gathered[loop.name] = Gathered(body, jobs)
+    return memory.gathered
 
 
 def _unnamed(job: Resource, what: Flow) -> Resource:

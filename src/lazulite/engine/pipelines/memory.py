@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lazulite.engine.pipelines.decide import Needs
-from lazulite.engine.pipelines.progress import Progress
+from lazulite.engine.pipelines.births import Gathered
+from lazulite.engine.pipelines.progress import Needs, Progress
+from lazulite.engine.pipelines.unfold import Unfolding
 from lazulite.model.job_status import JobState
 from lazulite.model.pipeline_flow import Flow, Source
 from lazulite.store.resources import Resource
@@ -22,7 +23,7 @@ class Memory:
     log: Path | None
     lines: list[str]
     told: set[str]  # "<job> <state>" of what stands in the log
-    progress: Progress
+    progress: Progress | Unfolding  # the latter where there are choices or loops
     nodes: dict[str, tuple[str, int]] = field(default_factory=dict)  # step and attempt by the name of its job
     latest: dict[str, tuple[str, JobState]] = field(default_factory=dict)  # the last job of each step, by the step
     lost: dict[str, int] = field(default_factory=dict)  # steps to be tried again, with the attempts that were made
@@ -32,7 +33,7 @@ class Memory:
     dirty: set[str] = field(default_factory=set)
     written: int | None = None
     flow: Flow = field(default_factory=Flow)
-    order: tuple[str, ...] = ()  # of the nodes, where there are choices or loops
+    gathered: dict[str, Gathered] = field(default_factory=dict)  # the loops over items that are over
     texts: dict[tuple[Source, str | None], str] = field(default_factory=dict)  # what they decided by
 
     def learn(self, states: Mapping[str, JobState]) -> set[str]:
@@ -61,10 +62,7 @@ class Memory:
             self.lost.pop(step, None)
             self._tell(step, None)
 
-    def counted(self) -> dict[str, JobState]:
-        """The states of all steps but those that are to be tried again."""
-        return {step: state for step, (_, state) in self.latest.items() if step not in self.lost}
-
     def _tell(self, step: str, state: JobState | None) -> None:
-        if not self.flow.controls:
-            self.progress.learn(step, state)
+        if state is None:
+            self.gathered.clear()
+        self.progress.learn(step, state)

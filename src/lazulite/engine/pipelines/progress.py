@@ -1,36 +1,79 @@
-"""How far a pipeline is, kept up with what changes: `decide` at the cost of the change, not of the graph. Pure."""
+"""What is next for a pipeline, kept up with what changes, at the cost of the change and not of the graph. Pure."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from lazulite.engine.pipelines.decide import BATCH, WINDOW, Needs, Step
 from lazulite.model.job_status import TERMINAL, JobState
 
+#: Jobs that one pass makes; the rest follows in the next.
+BATCH = 200
+#: Jobs of a pipeline that are not over at a time: more would only wait, and be looked at while they do.
+WINDOW = 1000
+
+#: Of a node, and within its loop.
+Place = tuple[int, int]
 _BAD = (JobState.FAILED, JobState.CANCELED)
 
 
-class Progress:
-    """The nodes of a graph without choices and loops. `next` says what `decide` would say of the states learnt."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The nodes that a node waits for. Those in `soft` may fail: only optional inputs come from them."""
 
-    def __init__(self, graph: Mapping[str, Needs]) -> None:
-        self._graph = graph
-        self._order = {name: place for place, name in enumerate(graph)}
+    nodes: frozenset[str]
+    soft: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`create`: nodes whose jobs are to be made. `stop`: what runs is to be cancelled. `ending`: it is over, that way.
+
+    `more` says that further nodes wait only for a next pass.
+    """
+
+    create: tuple[str, ...] = ()
+    stop: bool = False
+    ending: JobState | None = None
+    more: bool = False
+
+
+class Progress:
+    """The steps of a pipeline, and the states of their jobs as they were learnt."""
+
+    def __init__(self, graph: Mapping[str, Needs] | None = None) -> None:
+        self._needs: dict[str, Needs] = {}
+        self._place: dict[str, Place] = {}
         self._users: dict[str, list[str]] = {}
         self._unmet: dict[str, int] = {}
-        self._ready: list[tuple[int, str]] = []  # a heap; what stands in it may have a job by now
+        self._ready: list[tuple[Place, str]] = []  # a heap; what stands in it may have a job by now
         self._states: dict[str, JobState] = {}
         self._active = 0
         self._bad = 0
-        for name, needs in graph.items():
-            self._unmet[name] = len(needs.nodes)
-            for other in needs.nodes:
-                self._users.setdefault(other, []).append(name)
-            self._offer(name)
+        for at, (name, needs) in enumerate((graph or {}).items()):
+            self.add(name, needs, (at, 0))
+
+    def add(self, name: str, needs: Needs, place: Place) -> None:
+        """A further step; those that are ready begin in the order of their places."""
+        self._needs[name] = needs
+        self._place[name] = place
+        self._unmet[name] = sum(not _is_met(needs, other, self._states.get(other)) for other in needs.nodes)
+        for other in needs.nodes:
+            self._users.setdefault(other, []).append(name)
+        self._offer(name)
+
+    def skip(self, name: str) -> None:
+        """There will be no such step: those that can do without it wait for it no more."""
+        if self._needs.pop(name, None) is not None:
+            del self._unmet[name]
+        for user in self._users.pop(name, ()):
+            if user in self._needs and name in self._needs[user].soft:
+                self._unmet[user] -= 1
+                self._offer(user)
 
     def learn(self, name: str, state: JobState | None) -> None:
-        """A node's job is in that state; None where it has no job, or none that counts."""
+        """A step's job is in that state; None where it has no job, or none that counts."""
         before = self._states.get(name)
         if state is before:
             return
@@ -43,7 +86,9 @@ class Progress:
             self._states[name] = state
         if state in TERMINAL or before in TERMINAL:
             for user in self._users.get(name, ()):
-                needs = self._graph[user]
+                if user not in self._needs:
+                    continue
+                needs = self._needs[user]
                 self._unmet[user] += _is_met(needs, name, before) - _is_met(needs, name, state)
                 self._offer(user)
 
@@ -57,7 +102,7 @@ class Progress:
         room = max(0, window - self._active)
         while self._ready and len(create) < min(batch, room):
             name = heapq.heappop(self._ready)[1]
-            if name not in self._states and self._unmet[name] == 0 and name not in create[-1:]:
+            if name not in self._states and self._unmet.get(name) == 0 and name not in create[-1:]:
                 create.append(name)
         if create:
             return Step(create=tuple(create), more=bool(self._ready) and len(create) < room)
@@ -66,8 +111,8 @@ class Progress:
         return Step(ending=JobState.FAILED if self._bad else JobState.COMPLETED)
 
     def _offer(self, name: str) -> None:
-        if self._unmet[name] == 0 and name not in self._states:
-            heapq.heappush(self._ready, (self._order[name], name))
+        if self._unmet.get(name) == 0 and name not in self._states:
+            heapq.heappush(self._ready, (self._place[name], name))
 
 
 def _is_active(state: JobState | None) -> bool:

@@ -6,11 +6,12 @@ import random
 from collections.abc import Iterator, Mapping
 
 import pytest
+from tests.unit.engine.pipelines.plain import decide
 
-from lazulite.engine.pipelines.decide import Needs, decide
-from lazulite.engine.pipelines.progress import Progress
+from lazulite.engine.pipelines.progress import BATCH, Needs, Progress, Step
 from lazulite.model.job_status import JobState
 
+S = JobState
 ENDS = (JobState.COMPLETED, JobState.COMPLETED, JobState.COMPLETED, JobState.FAILED, JobState.CANCELED)
 
 
@@ -81,3 +82,64 @@ def test_each_node_is_looked_at_some_times_however_many_there_are(width: int) ->
         progress.learn(waiting.pop(0), JobState.COMPLETED)
     assert step.ending is JobState.COMPLETED
     assert graph.looks < 10 * size
+
+
+GRAPH = {
+    "a": Needs(frozenset()),
+    "b": Needs(frozenset("a")),
+    "c": Needs(frozenset("a")),
+    "d": Needs(frozenset("bc"), soft=frozenset("c")),
+}
+
+
+def following(
+    graph: dict[str, Needs], states: dict[str, JobState], *, cancel: bool, keep_going: bool, batch: int = BATCH
+) -> Step:
+    progress = Progress(graph)
+    for name, state in states.items():
+        progress.learn(name, state)
+    return progress.next(cancel=cancel, keep_going=keep_going, batch=batch)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ({}, Step(create=("a",))),
+        ({"a": S.RUNNING}, Step()),
+        ({"a": S.COMPLETED}, Step(create=("b", "c"))),
+        ({"a": S.COMPLETED, "b": S.RUNNING, "c": S.COMPLETED}, Step()),
+        ({"a": S.COMPLETED, "b": S.COMPLETED, "c": S.COMPLETED}, Step(create=("d",))),
+        (dict.fromkeys("abcd", S.COMPLETED), Step(ending=S.COMPLETED)),
+        ({"a": S.FAILED}, Step(ending=S.FAILED)),
+        ({"a": S.COMPLETED, "b": S.FAILED, "c": S.RUNNING}, Step(stop=True)),
+        ({"a": S.COMPLETED, "b": S.FAILED, "c": S.CANCELED}, Step(ending=S.FAILED)),
+    ],
+)
+def test_order_and_ending(states: dict[str, JobState], expected: Step) -> None:
+    assert following(GRAPH, states, cancel=False, keep_going=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ({"a": S.FAILED}, Step(ending=S.FAILED)),
+        ({"a": S.COMPLETED, "b": S.FAILED, "c": S.RUNNING}, Step()),
+        ({"a": S.COMPLETED, "b": S.COMPLETED, "c": S.FAILED}, Step(create=("d",))),
+        ({"a": S.COMPLETED, "b": S.FAILED, "c": S.COMPLETED}, Step(ending=S.FAILED)),
+    ],
+)
+def test_going_on_after_a_failure(states: dict[str, JobState], expected: Step) -> None:
+    assert following(GRAPH, states, cancel=False, keep_going=True) == expected
+
+
+def test_cancel() -> None:
+    assert following(GRAPH, {}, cancel=True, keep_going=True) == Step(ending=S.CANCELED)
+    assert following(GRAPH, {"a": S.RUNNING}, cancel=True, keep_going=True) == Step(stop=True)
+    assert following(GRAPH, {"a": S.CANCELED}, cancel=True, keep_going=True) == Step(ending=S.CANCELED)
+
+
+def test_a_wide_pipeline_is_made_in_batches() -> None:
+    wide = {str(n): Needs(frozenset()) for n in range(5)}
+    assert following(wide, {}, cancel=False, keep_going=False, batch=3) == Step(create=("0", "1", "2"), more=True)
+    done = dict.fromkeys("012", S.RUNNING)
+    assert following(wide, done, cancel=False, keep_going=False, batch=3) == Step(create=("3", "4"))

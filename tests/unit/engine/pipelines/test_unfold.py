@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.engine.pipelines.plain import decide
 
 from lazulite.core.errors import ApiError
-from lazulite.engine.pipelines.decide import Needs, decide
-from lazulite.engine.pipelines.unfold import Unfolded, order, unfold
+from lazulite.engine.pipelines.progress import Needs
+from lazulite.engine.pipelines.unfold import Unfolded, Unfolding, order
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.job_status import JobState
@@ -82,7 +83,11 @@ def unfolded(
             raise ApiError(400, "ValueMissing", f"There is no value for {key}.")
         return (values or {})[key]
 
-    return unfold(order(needs), needs, what, states, look)
+    made = Unfolding(needs, what)
+    for step, state in states.items():
+        made.learn(step, state)
+    made.settle(look)
+    return made.found
 
 
 def following(found: Unfolded, keep_going: bool = False) -> tuple[tuple[str, ...], JobState | None]:
