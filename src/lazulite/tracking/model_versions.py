@@ -8,8 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import Connection
 
+from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
-from lazulite.model.asset_reference import datastore_uri
+from lazulite.model import asset_reference
+from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, datastore_uri
+from lazulite.resources import storage_accounts
 from lazulite.store import logged_models, resources
 from lazulite.store import runs as run_store
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, run_folder
@@ -221,7 +224,30 @@ def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> 
         return _in_artifacts(call, _folder(c, call, path, source))
     if not parts.scheme or parts.scheme == "file":
         raise _refused(source)
+    _check_is_not_anothers(c, call, source)
     return source
+
+
+def _check_is_not_anothers(c: Connection, call: Call, source: str) -> None:
+    """MLflow's API knows rights in its own workspace alone; Azure's asks for those in others."""
+    try:
+        place = asset_reference.place(source)
+    except ValueError:
+        return
+    elsewhere = None
+    if isinstance(place, DatastorePlace | JobOutputPlace) and place.workspace is not None:
+        elsewhere = place.workspace if arm_id.key(place.workspace) != arm_id.key(call.workspace) else None
+    elif isinstance(place, BlobPlace):
+        workspace = resources.get(c, call.workspace)
+        own = str(workspace.properties.get("storageAccount")).rsplit("/", 1)[-1].lower() if workspace else ""
+        name = place.account.removesuffix("/_").rsplit("/", 1)[-1].lower()
+        known = [row.name.lower() for row in storage_accounts.all_accounts(c)]
+        elsewhere = name if name in known and name != own else None
+    if elsewhere is not None:
+        raise invalid(
+            f"Invalid model version source: '{source}' lies outside of this workspace. Register it with "
+            "ml_client.models.create_or_update, which asks for the right to what lies elsewhere."
+        )
 
 
 def _folder(c: Connection, call: Call, path: str, source: str) -> str:

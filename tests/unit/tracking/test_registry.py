@@ -109,6 +109,25 @@ async def test_versions_change_and_go(api: Any) -> None:
     assert (await api.refused("GET", "model-versions/get", name="m", version="1"))[0] == 404
 
 
+async def test_a_source_in_another_workspace_is_refused(api: Any, database: Database) -> None:
+    await api.post("registered-models/create", name="m")
+    group = "/subscriptions/sub/resourceGroups/rg/providers"
+    account = resources.new(
+        f"{group}/Microsoft.Storage/storageAccounts/theirs", "Microsoft.Storage/storageAccounts", {}
+    )
+    await database.write(lambda c: resources.insert(c, account, by="ada"))
+    lead = "azureml://subscriptions/sub/resourcegroups/rg/workspaces"
+    for source in (
+        f"{lead}/other/datastores/workspaceblobstore/paths/x",
+        "https://localhost:8443/storage/v1/theirs/_.blob.core.windows.net/c/x",
+        "https://theirs.blob.core.windows.net/c/x",
+    ):
+        status, _, said = await api.refused("POST", "model-versions/create", name="m", source=source)
+        assert (status, "outside of this workspace" in said) == (400, True), source
+    for source in (f"{lead}/WS/datastores/d/paths/x", "https://public.blob.core.windows.net/c/x"):
+        assert (await api.post("model-versions/create", name="m", source=source))["model_version"]["status"] == "READY"
+
+
 @pytest.mark.parametrize(
     "source", ["/etc", "file:///etc", "mlflow-artifacts:/0/r/artifacts/../../x", "mlflow-artifacts:/%2e%2e/x", "x"]
 )
