@@ -388,6 +388,11 @@ def test_defaults_of_a_pipelines_inputs_reach_the_steps(
     assert ended(ml_client, job.name).status == "Completed"
     (inner,) = ml_client.jobs.list(parent_job_name=job.name)
     assert said(server, ml_client, inner.name) == {"first": "again 0.5 red False", "second": "twice 0.5 red False"}
+    alone = registered()
+    alone.settings.default_compute = "cpu-cluster"
+    job = ml_client.jobs.create_or_update(alone)
+    assert ended(ml_client, job.name).status == "Completed"
+    assert set(ml_client.jobs.get(job.name).outputs) == {"said"}
 
 
 def test_additional_includes_travel_with_the_code(

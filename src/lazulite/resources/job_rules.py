@@ -149,9 +149,17 @@ def _check_resources(properties: Json) -> None:
     tier = (properties.get("queueSettings") or {}).get("jobTier")
     if tier:
         _one_of(str(tier), _TIERS, "properties.queueSettings.jobTier")
-    variables = properties.get("environmentVariables") or {}
-    if not isinstance(variables, dict):
-        raise validation("environmentVariables must be an object of texts.", "properties.environmentVariables")
+    check_variables(properties.get("environmentVariables"), "properties.environmentVariables")
+
+
+def check_variables(variables: Any, target: str) -> None:
+    """Raises ApiError 400 for what no process can get as its environment."""
+    if not isinstance(variables or {}, dict):
+        raise validation(f"{target.rsplit('.', 1)[-1]} must be an object of texts.", target)
+    for name, value in (variables or {}).items():
+        if not name or "=" in name or "\0" in f"{name}{value}":
+            rule = "such a name is not empty and has no '=', and neither it nor its value has a null character"
+            raise validation(f"{name!r} cannot be the name of an environment variable: {rule}.", target)
 
 
 def _named_objects(value: Any, what: str) -> Iterable[tuple[str, Json]]:

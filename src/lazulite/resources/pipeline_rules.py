@@ -107,14 +107,15 @@ def check_pipeline_job(write: Write) -> Json:
 
 
 def _from_component(write: Write) -> str:
-    """A job that runs a pipeline component has the component's nodes, and its inputs' defaults.
+    """A job that runs a pipeline component has the component's nodes and outputs, and its inputs' defaults.
 
-    Returns where the short names in its nodes lead.
+    Clients that have the component at hand send its nodes along. Returns where the short names in the nodes lead.
     """
     properties = write.properties
     reference = properties.get("componentId")
-    if not reference or properties.get("jobs"):
+    if not reference:
         return write.workspace
+    sends_nodes = bool(properties.get("jobs"))
     component = references.component(write.connection, write.workspace, str(reference), access=write.require)
     properties["componentId"] = asset_reference.spelled(component.id)
     spec = component.properties["componentSpec"]
@@ -132,7 +133,7 @@ def _from_component(write: Write) -> str:
         kind = str(declared.get("type") or "uri_folder")
         outputs.setdefault(name, {"jobOutputType": "uri_file" if kind in graph.PRIMITIVES else kind})
     properties["outputs"] = outputs
-    return arm_id.asset_home(component.id)
+    return write.workspace if sends_nodes else arm_id.asset_home(component.id)
 
 
 def _check_given(given: Json, declared: Json) -> None:
