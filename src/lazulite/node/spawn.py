@@ -1,5 +1,6 @@
 """Starting processes with exactly the environment, folder and output they are to have."""
 
+import contextlib
 import os
 import resource
 import select
@@ -64,7 +65,10 @@ def run_logged(command: list[str], log: str, variables: dict[str, str], folder: 
                         break
                     file.write(data)
     except BaseException:
-        os.killpg(pid, signal.SIGKILL)
+        # The process first: it may not have come to lead a group yet, and then none of its own are there either.
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
         raise
     finally:
         os.close(reader)
