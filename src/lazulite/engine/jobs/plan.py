@@ -352,4 +352,7 @@ def _notes(properties: Json, facts: Facts) -> tuple[str, ...]:
     if facts.compute and kind not in ("AmlCompute", "ComputeInstance"):
         name = facts.compute.name
         notes.append(f"The compute '{name}' is attached as {kind}; its jobs run on this server's own machine.")
+    identity = str((properties.get("identity") or {}).get("identityType") or "AMLToken")
+    if identity.lower() != "amltoken":
+        notes.append(f"The identity {identity} is not lent to jobs: this one acts with a token of its own.")
     return tuple(notes)

@@ -147,6 +147,19 @@ def test_interactive_services_are_said_not_to_be_started(world: EngineWorld) -> 
     assert made.notes == ("The service 'lab' (JupyterLab) is not started: interactive services are not built.",)
 
 
+@pytest.mark.parametrize(
+    ("identity", "expected"),
+    [
+        ("UserIdentity", ("The identity UserIdentity is not lent to jobs: this one acts with a token of its own.",)),
+        ("AMLToken", ()),
+    ],
+)
+def test_another_identity_than_the_jobs_own_is_said_not_to_be_lent(
+    world: EngineWorld, identity: str, expected: tuple[str, ...]
+) -> None:
+    assert planned(world, identity={"identityType": identity}).notes == expected
+
+
 def test_artifacts_lie_with_the_run(world: EngineWorld) -> None:
     assert planned(world).plan.artifacts == str(
         world.root / "storage" / ACCOUNT / "azureml" / "ExperimentRun" / "dcid.j"
