@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lazulite.core.clock import iso
 from lazulite.model import job_status
+from lazulite.model.job_status import JobStatus
 from lazulite.store.resources import Json, Resource
 from lazulite.store.runs import Run
 
@@ -24,7 +26,7 @@ _MODELS = dict.fromkeys(("custom_model", "mlflow_model", "triton_model"), "uri_f
 _RUN_TYPES = {"Pipeline": "azureml.PipelineRun", "Sweep": "hyperdrive"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """A run, the job it belongs to (None for a run an MLflow client made) and its tags."""
 
@@ -33,25 +35,27 @@ class Found:
     job: Resource | None
     tags: dict[str, str]
 
+    @cached_property
+    def status(self) -> JobStatus | None:
+        return job_status.read(self.job.status) if self.job is not None else None
+
     @property
     def properties(self) -> dict[str, Any]:
-        if self.job is None:
+        if self.job is None or self.status is None:
             return {}
-        return {**(self.job.properties.get("properties") or {}), **job_status.read(self.job.status).properties}
+        return {**(self.job.properties.get("properties") or {}), **self.status.properties}
 
 
 def status(found: Found) -> str:
     """Azure's word for where the run is."""
-    if found.job is not None:
-        return str(job_status.read(found.job.status).state)
+    if found.status is not None:
+        return str(found.status.state)
     return _STATES.get(found.run.status, found.run.status)
 
 
 def error(found: Found) -> Json | None:
     """Why it failed, in run history's shape."""
-    if found.job is None:
-        return None
-    failure = job_status.read(found.job.status).error
+    failure = found.status.error if found.status else None
     if failure is None:
         return None
     inner: Json = {
@@ -72,7 +76,7 @@ def error(found: Found) -> Json | None:
 
 def details(found: Found) -> Json:
     run = found.run
-    notes = job_status.read(found.job.status).notes if found.job else []
+    notes = found.status.notes if found.status else []
     return {
         "runId": run.run_id,
         "target": _target(found),
@@ -95,7 +99,7 @@ def details(found: Found) -> Json:
 def run(found: Found, location: str) -> Json:
     """The `Run` document; `outputs` name the assets that hold what the run made."""
     record = found.run
-    outputs = job_status.read(found.job.status).outputs if found.job else {}
+    outputs = found.status.outputs if found.status else {}
     return {
         "runNumber": record.number,
         "rootRunId": (found.job.spec.get("rootRun") if found.job else None) or record.parent or record.run_id,
