@@ -91,6 +91,33 @@ def test_unknown_registry_says_the_nearest_and_how_to_make_one(registry: MLClien
         MLClient(DefaultAzureCredential(), registry_name="sharde")
 
 
+def test_asset_of_an_unknown_registry(server: RunningServer, registry: MLClient) -> None:
+    for below in ("models", "models/m", "environments/sklearn-1.5/versions/1"):
+        status, answer = send(server, Bad("", "GET", f"{_GROUP_ID}/registries/sharde/{below}"))
+        assert status == 404
+        assert "'shared'" in answer["error"]["message"], answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "target"),
+    [
+        ("PATCH", "", {"properties": {"regionDetails": [{"location": "a", "storageAccountDetails": 5}]}},
+         "properties.regionDetails[0].storageAccountDetails"),
+        ("PUT", "/codes/c/versions/1", {"properties": {"codeUri": "https://x/y", "build": 5}}, None),
+        ("PUT", "/tempdatarefs/n/versions/1", {"assetId": "azureml://registries/shared/models/other/versions/1"}, "assetId"),
+        ("PUT", "/tempdatarefs/n/versions/1", {"assetId": "azureml://registries/shared/things/n/versions/1"}, "assetId"),
+        ("POST", "/datarefs/n/versions/1", {"assetId": "azureml://registries/shared/models/n/versions/1"}, "assetId"),
+        ("POST", "/import", {"properties": {"sourceAssetId": 5}}, "properties.sourceAssetId"),
+        ("POST", "/import", {"properties": 1}, "properties"),
+    ],
+)  # fmt: skip
+def test_bodies_that_cannot_be(
+    server: RunningServer, registry: MLClient, method: str, path: str, body: dict[str, Any], target: str | None
+) -> None:
+    status, answer = send(server, Bad("", method, f"{_SHARED}{path}", body))
+    assert (status < 300) if target is None else (answer["error"]["target"] == target and status in (400, 404))
+
+
 def test_models(registry: MLClient, files: Path, tmp_path: Path) -> None:
     folder = Model(name="folder", version="1", path=files, type="custom_model", tags={"k": "v"})
     made = registry.models.create_or_update(folder)

@@ -80,7 +80,8 @@ def _require_access(write: Write) -> None:
     """Whoever reads the asset reads its files: only who may read them may make it."""
     properties, home = write.properties, arm_id.asset_home(write.id)
     addresses = {f"properties.{name}": properties.get(name) for name in _ADDRESSES}
-    addresses["properties.build.contextUri"] = (properties.get("build") or {}).get("contextUri")
+    build = properties.get("build")
+    addresses["properties.build.contextUri"] = build.get("contextUri") if isinstance(build, dict) else None
     for target, uri in addresses.items():
         if isinstance(uri, str):
             places.require_access(write.connection, home, write.services.storage, uri, write.require, target=target)

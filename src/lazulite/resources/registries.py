@@ -129,7 +129,10 @@ def _region(number: int, detail: object) -> str:
         return detail  # a PATCH brings back what is stored
     if not isinstance(detail, dict) or not isinstance(detail.get("location"), str):
         raise validation("A region needs a location.", f"{target}.location")
-    for account in detail.get("storageAccountDetails") or ():
+    given = detail.get("storageAccountDetails") or []
+    if not isinstance(given, list):
+        raise validation("storageAccountDetails must be a list.", f"{target}.storageAccountDetails")
+    for account in given:
         if isinstance(account, dict) and account.get("userCreatedStorageAccount"):
             raise validation(
                 "A registry's storage account is made with the registry here; leave storage_config out, or ask for a "

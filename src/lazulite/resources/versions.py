@@ -77,6 +77,8 @@ def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
         versions = ", ".join(f"'{known}'" for known in names[-8:])
         there = f" It has {versions}." if names else " It has no version."
         return not_found(f"{_noun(type_)} '{asset}' has no version '{name}'.{there}", "version")
+    if arm_id.registry_of(parent) and not resources.exists(reading.connection, parent):
+        return registries.missing(arm_id.parse(parent).name, registries.readable(reading))
     return not_found(f"There is no {_noun(type_).lower()} '{name}'.{nearest(name, names)}{_public(parent)}", "name")
 
 
