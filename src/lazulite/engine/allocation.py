@@ -7,6 +7,7 @@ holds back the later ones of its own cluster, so that a large one is not starved
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -113,6 +114,8 @@ class _Work:
         self.wanted: dict[str, int] = {}
         self.full = False
         self.reserved = 0
+        self.held = sum(demand.count for demand in demands if demand.nodes is not None)
+        self.taken = Counter(demand.pool for demand in demands if demand.nodes is not None)
 
     def release(self) -> None:
         """Free the nodes of jobs that are over, let booted nodes be idle, drop what was taken away."""
@@ -183,8 +186,7 @@ class _Work:
             self.done.waiting[demand.job] = self._no_room(demand)
 
     def _serve_slots(self, demand: Demand, pool: Pool) -> None:
-        taken = sum(1 for d in self.demands if d.pool == pool.id and d.nodes is not None)
-        taken += sum(1 for d in self.demands if d.pool == pool.id and d.job in self.done.placed)
+        taken = self.taken[pool.id]
         if pool.kind == "instance" and demand.count > 1:
             message = f"The job asks for {demand.count} nodes; '{pool.name}' is a compute instance, which is one node."
             self.done.failed[demand.job] = ("NotEnoughNodes", message)
@@ -193,6 +195,7 @@ class _Work:
         elif taken >= pool.slots:
             self.done.waiting[demand.job] = f"waits: '{pool.name}' runs {taken} job(s) already"
         else:
+            self.taken[pool.id] += 1
             self.done.placed[demand.job] = ()
 
     def _serve_cluster(self, demand: Demand, pool: Pool) -> None:
@@ -227,7 +230,7 @@ class _Work:
         """Whether the limit leaves room; if not, a dedicated job pre-empts low-priority ones, and all later ones wait."""
         if self.node_limit is None:
             return True
-        used = sum(d.count for d in self.demands if d.nodes is not None) + self.reserved
+        used = self.held + self.reserved
         if not self.full and (used == 0 or used + demand.count <= self.node_limit):
             return True
         if not self.full and not self._low(demand):

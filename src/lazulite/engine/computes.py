@@ -47,6 +47,7 @@ class ComputeController:
         self._settings = settings
         self._clock = clock
         self._known: _Known = {}
+        self._asked: dict[str, tuple[str, Demand]] = {}  # by key: the etag, and what the job asks for
 
     def item(self, changed_key: str) -> str | None:
         is_compute = changed_key == POOL or changed_key.rsplit("/", 2)[-2:-1] == ["computes"]
@@ -62,7 +63,7 @@ class ComputeController:
         now = self._clock().timestamp()
         jobs = self._active_jobs(connection)
         computes = resources.under(connection, "/subscriptions", COMPUTES)
-        demands = [pools.demand(job, status) for job, status in jobs.values() if _wants(job, status)]
+        demands = [self._demand(key, *known) for key, known in jobs.items() if _wants(*known)]
         computes, again = self._instances(connection, computes, demands, now)
         decided = allocate(
             [pools.pool(compute, now, self._settings.cores_of) for compute in computes],
@@ -79,11 +80,19 @@ class ComputeController:
         """The command jobs that are not over, oldest first; only those that changed since the last pass are read."""
         etags = {row.key: row.etag for row in connection.execute(_ETAGS)}
         changed = [key for key, etag in etags.items() if key not in self._known or self._known[key][0] != etag]
-        self._known = {key: known for key, known in self._known.items() if key in etags}
+        for key in self._known.keys() - etags.keys():
+            del self._known[key]
+            self._asked.pop(key, None)
         for job in resources.get_many(connection, changed):
             self._known[job.key] = (job.etag, (job, job_status.read(job.status)) if is_command(job) else None)
         found = {key: self._known[key][1] for key in etags}
         return {key: pair for key, pair in found.items() if pair is not None}
+
+    def _demand(self, key: str, job: Resource, status: JobStatus) -> Demand:
+        known = self._asked.get(key)
+        if known is None or known[0] != job.etag:
+            known = self._asked[key] = (job.etag, pools.demand(job, status))
+        return known[1]
 
     def _instances(
         self, connection: Connection, computes: list[Resource], demands: list[Demand], now: float
