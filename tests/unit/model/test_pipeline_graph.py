@@ -66,3 +66,29 @@ def test_bind(given: Any, declared: dict[str, Any], expected: Any) -> None:
 def test_cycle() -> None:
     assert graph.cycle({"a": [], "b": ["a"], "c": ["b"]}) == []
     assert graph.cycle({"a": [], "b": ["c"], "c": ["b"], "d": ["c"]}) == ["b", "c", "d"]
+
+
+def test_pins_name_components_and_data_in_full() -> None:
+    full = "azureml://registries/r/components/c/versions/2"
+    given = {"uri": "azureml:d@latest", "mode": "download"}
+    nodes = {
+        "plain": {"componentId": "azureml:c:2", "inputs": {"a": given, "b": "${{parent.inputs.b}}"}},
+        "snake": {"component_id": "azureml:c:2"},
+        "sweep": {"type": "sweep", "trial": {"component_id": "azureml:c:2", "x": 1}},
+        "choice": {"type": "if_else", "condition": "${{parent.inputs.b}}"},
+    }
+    pins = {name: {"component": full} for name in ("plain", "snake", "sweep")}
+    pins["plain"] |= {"data": {"a": "azureml://registries/r/data/d/versions/3"}}
+    assert graph.with_pins(nodes, pins) == {
+        "plain": {
+            "componentId": full,
+            "inputs": {
+                "a": {"uri": "azureml://registries/r/data/d/versions/3", "mode": "download"},
+                "b": "${{parent.inputs.b}}",
+            },
+        },
+        "snake": {"componentId": full},
+        "sweep": {"type": "sweep", "trial": {"componentId": full, "x": 1}},
+        "choice": nodes["choice"],
+    }
+    assert nodes["plain"]["inputs"]["a"] == given
