@@ -1,14 +1,12 @@
 """The processes of a distributed job and the variables that tell each who it is. Pure; every node is this machine."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 HOST = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Rank:
+class Rank(NamedTuple):
     number: int
     variables: dict[str, str]
     log: str

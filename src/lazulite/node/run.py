@@ -4,8 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .failure import Canceled
 from .status import Status, now
@@ -14,8 +13,7 @@ HEARTBEAT_S = 5.0
 CANCEL_POLL_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """`source` shall be seen at `target`, by a bind mount or a link."""
 
     source: str
@@ -23,27 +21,30 @@ class Mount:
     writable: bool = False
 
 
-@dataclass(slots=True)
 class Run:
-    folder: str
-    plan: dict[str, Any]
-    secrets: dict[str, Any]
-    status: Status
-    mounts: list[Mount] = field(default_factory=list)
-    variables: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    """What `inputs.x` and `outputs.x` stand for in the command."""
-    shared_environment: str = ""
-    image: str = ""
-    """The id of the container image that is the environment."""
-    cancel_requested: bool = False
-    cancelable: bool = True
-    periodic: list[Callable[[], None]] = field(default_factory=list)
-    """Called about every three seconds while the process runs."""
-    collected: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Time and size of each artifact as it was last copied."""
-    _heartbeat_at: float = 0.0
-    _cancel_at: float = 0.0
+    # No dataclass, here and beside: importing what makes them costs each job a seventh of its start.
+    def __init__(
+        self, folder: str, plan: dict[str, Any], secrets: dict[str, Any], status: Status, *, image: str = ""
+    ) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.secrets = secrets
+        self.status = status
+        self.mounts: list[Mount] = []
+        self.variables: dict[str, str] = {}
+        #: What `inputs.x` and `outputs.x` stand for in the command.
+        self.values: dict[str, str] = {}
+        self.shared_environment = ""
+        #: The id of the container image that is the environment.
+        self.image = image
+        self.cancel_requested = False
+        self.cancelable = True
+        #: Called about every three seconds while the process runs.
+        self.periodic: list[Callable[[], None]] = []
+        #: Time and size of each artifact as it was last copied.
+        self.collected: dict[str, tuple[int, int]] = {}
+        self._heartbeat_at = 0.0
+        self._cancel_at = 0.0
 
     def path(self, *names: str) -> str:
         return os.path.join(self.folder, *names)

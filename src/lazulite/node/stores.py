@@ -1,7 +1,6 @@
 """Where files are copied from and to: what lies on this machine, blobs, and single files of the web."""
 
 import os
-import tempfile
 from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
@@ -94,6 +93,8 @@ class Remote:
     def opened(self, wanted: Collection[str]) -> Iterator[tuple[str, int]]:
         for name in [self.own_name] if self.single else sorted(wanted):
             if name in wanted:
+                import tempfile  # slow to import, and most runs copy nothing
+
                 with tempfile.TemporaryDirectory(dir=self.run.path("tmp")) as folder:
                     path = os.path.join(folder, "file")
                     url = self.url if self.single else self.address(name)

@@ -3,7 +3,6 @@
 Slow libraries are imported on first use: most jobs fetch nothing.
 """
 
-import base64
 import os
 import re
 import time
@@ -94,6 +93,8 @@ def upload(source: int, url: str, query: str, ca_bundle: str | None, tick: Tick)
         if size <= BLOCK:
             put(join(url, query), file.read(), {"x-ms-blob-type": "BlockBlob"}, ca_bundle, tick)
             return
+        import base64  # slow to import, and most runs upload nothing
+
         ids: list[str] = []
         while chunk := file.read(BLOCK):
             ids.append(base64.b64encode(b"%06d" % len(ids)).decode())

@@ -6,7 +6,7 @@ import select
 import shlex
 import signal
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import causes, descendants, launcher, ranks, substitute
 from ..failure import Canceled, RunFailure
@@ -22,17 +22,17 @@ TAIL_BYTES = 16384
 LONGEST_COMMAND = 100_000
 
 
-@dataclass(slots=True)
 class Process:
-    rank: ranks.Rank
-    pid: int
-    output: int
-    log: int
-    held: bytes = b""
-    """The begun line: logs grow by whole lines, since readers count them."""
-    exit_code: int | None = None
-    closed: bool = False
-    """Nobody holds the writing end any more."""
+    def __init__(self, rank: ranks.Rank, pid: int, output: int, log: int) -> None:
+        self.rank = rank
+        self.pid = pid
+        self.output = output
+        self.log = log
+        #: The begun line: logs grow by whole lines, since readers count them.
+        self.held = b""
+        self.exit_code: int | None = None
+        #: Nobody holds the writing end any more.
+        self.closed = False
 
 
 def execute(run: Run) -> int:
@@ -111,8 +111,7 @@ def supervise(run: Run, launch: Launcher, processes: list[Process], woken: int) 
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """Why what still runs is asked to end, so many seconds after the start."""
 
     elapsed: float

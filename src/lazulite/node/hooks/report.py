@@ -1,6 +1,5 @@
 """How the run ended: the last status and the last line of the system log."""
 
-import traceback
 from typing import Any
 
 from ..failure import RunFailure
@@ -14,6 +13,8 @@ def failed(failure: RunFailure) -> dict[str, Any]:
 
 def broken(run: Run, error: Exception) -> dict[str, Any]:
     """A fault of ours, or of the machine; its trace goes to the system log."""
+    import traceback  # slow to import, and seldom needed
+
     run.log("".join(traceback.format_exception(error)))
     message = f"The agent beside the job failed: {type(error).__name__}: {error}. See system_logs/agent.log."
     return {"outcome": "failed", "error": {"code": "AgentError", "message": message}}
