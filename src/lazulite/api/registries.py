@@ -15,6 +15,7 @@ from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request, not_found
 from lazulite.core.web import AUTHENTICATED, Handler, JsonResponse, Route, json_body
+from lazulite.model import asset_reference
 from lazulite.resources import registries, registry_assets, registry_storage
 from lazulite.resources.declaration import Call
 from lazulite.store import resources
@@ -175,11 +176,11 @@ def _address(connection: Connection, row: str, collection: str) -> str:
     """The address of a version's files. Raises ApiError 404."""
     found = resources.get(connection, row)
     if found is None:
-        raise not_found(f"There is no '{registry_assets.shown_id(row)}'.", "assetId")
+        raise not_found(f"There is no '{asset_reference.spelled(row)}'.", "assetId")
     uri = found.properties.get(registry_storage.ADDRESS.get(collection, ""))
     build = found.properties.get("build")
     if collection == "environments" and isinstance(build, dict):
         uri = build.get("contextUri")
     if not isinstance(uri, str):
-        raise not_found(f"'{registry_assets.shown_id(row)}' has no files.", "assetId")
+        raise not_found(f"'{asset_reference.spelled(row)}' has no files.", "assetId")
     return uri

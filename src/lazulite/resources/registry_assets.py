@@ -9,10 +9,10 @@ import dataclasses
 from collections.abc import Callable
 
 from lazulite.core import arm_id
-from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import not_found
 from lazulite.environments import catalogue
 from lazulite.environments.catalogue import CuratedEnvironment
+from lazulite.model import asset_reference
 from lazulite.resources import (
     codes,
     components,
@@ -26,12 +26,6 @@ from lazulite.resources import (
 )
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Write
 from lazulite.store.resources import Json
-
-
-def shown_id(row_id: str) -> str:
-    """`azureml://registries/{registry}/{collection}/{name}[/versions/{version}]` of a row's id."""
-    registry, below = row_id.split(f"/{PROVIDER}/registries/", 1)[1].split("/", 1)
-    return f"azureml://registries/{registry}/{below}"
 
 
 def start_pending_upload(call: Call) -> Answer:
@@ -84,7 +78,7 @@ def _listed() -> list[CuratedEnvironment]:
 def _shown(document: Json) -> Json:
     return {
         **document,
-        "id": shown_id(document["id"]),
+        "id": asset_reference.spelled(document["id"]),
         "type": document["type"].replace("/workspaces/", "/registries/"),
     }
 
@@ -98,7 +92,7 @@ def _of_registry(type_: ResourceType, operations: str, prepare: Callable[[Write]
         operations=operations,
         prepare=prepare or type_.prepare,
         rights=registries.ASSET_RIGHTS,
-        shown_id=shown_id,
+        shown_id=asset_reference.spelled,
         hidden=None,
         virtual=Curated() if type_ is environments.TYPE else None,
         actions=(upload,),

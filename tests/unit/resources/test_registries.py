@@ -165,10 +165,11 @@ def test_curated_environments_are_listed_in_pages_in_azureml_alone() -> None:
 
 
 def test_assets_are_shown_by_the_ids_that_clients_write() -> None:
-    assert (
-        registry_assets.shown_id(f"{SHARED}/models/m/versions/1") == "azureml://registries/shared/models/m/versions/1"
-    )
-    assert registry_assets.shown_id(f"{SHARED}/components/c") == "azureml://registries/shared/components/c"
     for type_ in registry_assets.ALL:
+        collection = type_.collection.rsplit("/", 1)[1]
+        assert type_.shown_id is not None
+        shown = type_.shown_id(f"{SHARED}/{collection}/a/versions/1")
+        assert shown == f"azureml://registries/shared/{collection}/a/versions/1"
+        assert type_.shown_id(f"{SHARED}/{collection}/a") == f"azureml://registries/shared/{collection}/a"
         assert type_.rights == registries.ASSET_RIGHTS
-        assert registry_assets.of_collection(type_.collection.rsplit("/", 1)[1]) is type_
+        assert registry_assets.of_collection(collection) is type_
