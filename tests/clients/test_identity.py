@@ -13,7 +13,8 @@ import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import AmlCompute, Data
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
-from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+from tests.clients.principals import allowed, credential, principal
 from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID, RunningServer
 
@@ -50,40 +51,40 @@ def test_wrong_identity_header(server: RunningServer, monkeypatch: pytest.Monkey
 def test_service_principals_by_role(
     server: RunningServer, role: str, reads: bool, writes_data: bool, writes_compute: bool
 ) -> None:
-    made = _principal(server, role, WORKSPACE_ID)
-    client = MLClient(_credential(server, made), SUBSCRIPTION, GROUP, WORKSPACE)
+    made = principal(server, role, WORKSPACE_ID)
+    client = MLClient(credential(server, made), SUBSCRIPTION, GROUP, WORKSPACE)
     slug = role.replace(" ", "").lower()
-    assert _allowed(lambda: list(client.datastores.list())) is reads
+    assert allowed(lambda: list(client.datastores.list())) is reads
     data = Data(name=f"d-{slug}", path="https://example.com/x", type="uri_file", version="1")
-    assert _allowed(lambda: client.data.create_or_update(data)) is writes_data
+    assert allowed(lambda: client.data.create_or_update(data)) is writes_data
     cluster = AmlCompute(name=f"c-{slug[:8]}", size="Standard_DS3_v2")
-    assert _allowed(lambda: client.compute.begin_create_or_update(cluster).result()) is writes_compute
-    assert _allowed(lambda: client.workspaces.get("mlw-default")) is reads
+    assert allowed(lambda: client.compute.begin_create_or_update(cluster).result()) is writes_compute
+    assert allowed(lambda: client.workspaces.get("mlw-default")) is reads
 
 
 def test_a_role_reaches_its_scope_and_no_other(server: RunningServer) -> None:
-    made = _principal(server, "Contributor", WORKSPACE_ID)
-    client = MLClient(_credential(server, made), SUBSCRIPTION, GROUP)
+    made = principal(server, "Contributor", WORKSPACE_ID)
+    client = MLClient(credential(server, made), SUBSCRIPTION, GROUP)
     with pytest.raises(HttpResponseError) as refused:
         list(client.workspaces.list())
     assert refused.value.error.code == "AuthorizationFailed"
 
 
 def test_removed_principal_is_out(server: RunningServer) -> None:
-    made = _principal(server, "Reader", "/")
-    token = _credential(server, made).get_token("https://management.azure.com/.default").token
+    made = principal(server, "Reader", "/")
+    token = credential(server, made).get_token("https://management.azure.com/.default").token
     send(server, Bad("", "DELETE", f"/lazulite/principals/{made['id']}"))
     status, _ = send(server, Bad("", "GET", f"{WORKSPACE_ID}/jobs", headers={"Authorization": f"Bearer {token}"}))
     assert status == 403
     with pytest.raises(ClientAuthenticationError):
-        _credential(server, made).get_token("https://ml.azure.com/.default")
+        credential(server, made).get_token("https://ml.azure.com/.default")
 
 
 def test_roles_on_a_deleted_workspace_do_not_come_back_with_its_name(server: RunningServer) -> None:
     scope = WORKSPACE_ID.replace(WORKSPACE, "mlw-short")
     assert send(server, Bad("", "PUT", scope, {"location": "local"}))[0] == 200
-    made = _principal(server, "Contributor", scope)
-    token = _credential(server, made).get_token("https://management.azure.com/.default").token
+    made = principal(server, "Contributor", scope)
+    token = credential(server, made).get_token("https://management.azure.com/.default").token
     read = Bad("", "GET", f"{scope}/jobs", headers={"Authorization": f"Bearer {token}"})
     assert send(server, read)[0] == 200
     assert send(server, Bad("", "DELETE", scope))[0] in (200, 202)
@@ -94,14 +95,14 @@ def test_roles_on_a_deleted_workspace_do_not_come_back_with_its_name(server: Run
 
 
 def test_wrong_client_secret(server: RunningServer) -> None:
-    made = _principal(server, "Reader", "/")
+    made = principal(server, "Reader", "/")
     with pytest.raises(ClientAuthenticationError, match="not those of a service principal"):
-        _credential(server, {**made, "secret": "wrong"}).get_token("https://management.azure.com/.default")
+        credential(server, {**made, "secret": "wrong"}).get_token("https://management.azure.com/.default")
 
 
 def test_only_those_who_may_assign_roles_make_principals(server: RunningServer) -> None:
-    made = _principal(server, "Contributor", "/")
-    token = _credential(server, made).get_token("https://management.azure.com/.default").token
+    made = principal(server, "Contributor", "/")
+    token = credential(server, made).get_token("https://management.azure.com/.default").token
     bad = Bad("", "POST", "/lazulite/principals", {"name": "x"}, headers={"Authorization": f"Bearer {token}"})
     assert send(server, bad)[0] == 403
 
@@ -130,28 +131,6 @@ def test_health_and_metadata_need_no_token(server: RunningServer) -> None:
     for path in ("/healthz", "/metadata/endpoints"):
         with urllib.request.urlopen(f"{server.http_url}{path}") as answer:
             assert answer.status == 200
-
-
-def _principal(server: RunningServer, role: str, scope: str) -> dict[str, Any]:
-    status, made = send(
-        server, Bad("", "POST", "/lazulite/principals", {"name": f"sp {role}", "role": role, "scope": scope})
-    )
-    assert status == 201, made
-    return dict(made)
-
-
-def _credential(server: RunningServer, made: dict[str, Any]) -> ClientSecretCredential:
-    return ClientSecretCredential("adfs", made["id"], made["secret"], authority=server.https_url)
-
-
-def _allowed(call: Any) -> bool:
-    try:
-        call()
-    except HttpResponseError as error:
-        if error.status_code != 403:
-            raise
-        return False
-    return True
 
 
 def _claims(token: str) -> dict[str, Any]:

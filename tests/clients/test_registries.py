@@ -9,7 +9,6 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import pytest
 from azure.ai.ml import Input, MLClient, command
 from azure.ai.ml.entities import BuildContext, Component, Data, Environment, Model, Registry, RegistryRegionDetails
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.identity import ClientSecretCredential, DefaultAzureCredential
+from azure.identity import DefaultAzureCredential
+from tests.clients.principals import allowed, credential, principal
 from tests.clients.raw_requests import Bad, send
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, RunningServer
 
@@ -320,17 +320,19 @@ def test_owner_adds_to_azureml_and_nobody_else(server: RunningServer, azureml: M
 def test_roles_on_a_registry(server: RunningServer, registry: MLClient, role: str, reads: bool, writes: bool) -> None:
     client = _as(server, role, _SHARED, registry_name="shared")
     made = Environment(name=f"by-{role.replace(' ', '')}", version="1", image="ubuntu:22.04")
-    assert _allowed(lambda: list(client.environments.list())) is reads
-    assert _allowed(lambda: client.environments.create_or_update(made)) is writes
+    assert allowed(lambda: list(client.environments.list())) is reads
+    assert allowed(lambda: client.environments.create_or_update(made)) is writes
 
 
 def test_without_a_role_on_it(server: RunningServer, registry: MLClient, ml_client: MLClient, files: Path) -> None:
     workspace = f"{_GROUP_ID}/workspaces/{WORKSPACE}"
     stranger = _as(server, "Contributor", workspace, registry_name="shared")
-    assert _allowed(lambda: list(stranger.models.list())) is False
+    assert allowed(lambda: list(stranger.models.list())) is False
     # Who may write to a registry must also be allowed to read what is shared into it.
     ml_client.models.create_or_update(Model(name="private", version="1", path=files, type="custom_model"))
-    token = _credential(server, "AzureML Registry User", _SHARED).get_token("https://management.azure.com/.default")
+    token = credential(server, principal(server, "AzureML Registry User", _SHARED)).get_token(
+        "https://management.azure.com/.default"
+    )
     user = {"Authorization": f"Bearer {token.token}"}
     guid = send(server, Bad("", "GET", workspace))[1]["properties"]["workspaceId"]
     body = {
@@ -428,24 +430,7 @@ def _component(name: str, code: Path, **more: Any) -> Component:
 
 def _as(server: RunningServer, role: str, scope: str, **client: Any) -> MLClient:
     """The SDK as somebody new with one role."""
-    return MLClient(_credential(server, role, scope), **client)
-
-
-def _credential(server: RunningServer, role: str, scope: str) -> ClientSecretCredential:
-    body = {"name": f"sp {role}", "role": role, "scope": scope}
-    status, made = send(server, Bad("", "POST", "/lazulite/principals", body))
-    assert status == 201, made
-    return ClientSecretCredential("adfs", made["id"], made["secret"], authority=server.https_url)
-
-
-def _allowed(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except HttpResponseError as error:
-        if error.status_code != 403:
-            raise
-        return False
-    return True
+    return MLClient(credential(server, principal(server, role, scope)), **client)
 
 
 def _status(server: RunningServer, path: str, method: str = "GET") -> int:

@@ -13,9 +13,9 @@ from azure.ai.ml.sweep import Choice
 from azure.core.exceptions import HttpResponseError
 from azure.identity import DefaultAzureCredential
 from tests.clients import small_jobs
+from tests.clients.principals import credential, principal
 from tests.clients.raw_requests import Bad, send
 from tests.clients.small_jobs import ended, log, steps
-from tests.clients.test_identity import _credential, _principal
 from tests.clients.test_stepping_in import lazulite
 from tests.server_fixture import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID, RunningServer
 
@@ -339,7 +339,7 @@ def test_who_may_not_read_a_registry_may_not_use_it(
     server: RunningServer, ml_client: MLClient, registry: MLClient, tmp_path: Path
 ) -> None:
     def client(role: str, scope: str) -> MLClient:
-        return MLClient(_credential(server, _principal(server, role, scope)), SUBSCRIPTION, GROUP, WORKSPACE)
+        return MLClient(credential(server, principal(server, role, scope)), SUBSCRIPTION, GROUP, WORKSPACE)
 
     def job(component: str) -> Any:
         file = tmp_path / "job.yml"
