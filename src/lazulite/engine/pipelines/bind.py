@@ -25,9 +25,9 @@ _IDENTITIES = {
 class Context:
     """A node about to become a job.
 
-    `sent` is the node as its author wrote it, `pinned` what was found for it at submission, `spec` its component's;
-    `pipeline` are the properties of the pipeline job around it, `results` what finished nodes gave, by node and output,
-    in the form of a job's input.
+    `sent` is the node as its author wrote it, with its data as pinned, and what its loop gives on top; `pinned` what was
+    found for it at submission, `spec` its component's; `pipeline` are the properties of the pipeline job around it,
+    `results` what finished nodes gave, by node and output, in the form of a job's input.
     """
 
     node: str
@@ -174,7 +174,7 @@ def filled(context: Context, value: Any) -> Any:
 
 
 def inputs(context: Context) -> Json:
-    given = graph.with_data(context.sent.get("inputs") or {}, context.pinned)
+    given = context.sent.get("inputs") or {}
     found: Json = {}
     for name, declared in (context.spec.get("inputs") or {}).items():
         bound = graph.bind(

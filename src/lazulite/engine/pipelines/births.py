@@ -106,14 +106,16 @@ def result(c: Connection, storage: StorageLocator, child: Resource, name: str, s
 def _context(pipeline: Resource, ready: Ready) -> Context:
     """The step without what has to be read: its component, and what earlier steps gave."""
     node, iteration = flow.node_of(ready.step)
-    sent = pipeline.properties["jobs"][node]
+    sent, pinned = pipeline.properties["jobs"][node], pipeline.spec["resolved"]["nodes"][node]
+    if pinned.get("data"):  # of the node's own inputs: what an iteration gives comes on top
+        sent = {**sent, "inputs": graph.with_data(sent.get("inputs") or {}, pinned)}
     if iteration is not None:
         shown = graph.field(sent, "display_name") or node
         sent = {**flow.given(sent, ready.inputs), "display_name": flow.step(str(shown), iteration)}
     return Context(
         node=node,
         sent=sent,
-        pinned=pipeline.spec["resolved"]["nodes"][node],
+        pinned=pinned,
         spec={},
         pipeline=pipeline.properties,
     )

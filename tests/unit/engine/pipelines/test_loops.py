@@ -20,6 +20,7 @@ from lazulite.store import resources
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
 COMPONENT = f"{WORKSPACE}/components/step/versions/1"
+STORE = "azureml://datastores/workspaceblobstore/paths"
 ENVIRONMENT = f"{WORKSPACE}/environments/bare/versions/1"
 SPEC = {
     "type": "command",
@@ -185,6 +186,37 @@ async def test_a_condition_that_cannot_be_read_fails_the_pipeline(tmp_path: Path
     assert error is not None
     assert "The condition of 'choice' is 'perhaps' and must be true or false." in error.message
     assert error.details[0]["target"] == "choice"
+    await world.close()
+
+
+async def test_what_a_loop_gives_comes_before_data_that_was_pinned(tmp_path: Path) -> None:
+    world = EngineWorld(tmp_path)
+    own = {"inputs": {"table": {"job_input_type": "mltable", "path": "azureml:iris@latest"}}}
+    loop = {"type": "do_while", "body": ref("jobs.body"), "mapping": {"made": "table"}}
+    items = json.dumps([{"table": {"job_input_type": "mltable", "uri": f"{STORE}/b"}}, {"table": None}])
+    nodes = {
+        "body": own,
+        "while": {**loop, "limits": {"max_iteration_count": 2}},
+        "each": own,
+        "every": {"type": "parallel_for", "body": ref("jobs.each"), "items": items},
+    }
+    job = pipeline(world, nodes)
+    for step in ("body[0]", "body[1]", "each[0]", "each[1]"):
+        will_write(world, job, step)
+    pins = {node: {**pinned} for node, pinned in job.spec["resolved"]["nodes"].items()}
+    for node in ("body", "each"):
+        pins[node]["data"] = {"table": f"{STORE}/iris"}
+    world.change(job.id, resolved={**job.spec["resolved"], "nodes": pins})
+    world.fake._played = gets_on
+    await live(world, 20)
+    made = world.status(children.name_of(job, "body[0]", 1)).outputs["made"].uri
+    for step, uri in (
+        ("body[0]", f"{STORE}/iris"),
+        ("body[1]", made),
+        ("each[0]", f"{STORE}/b"),
+        ("each[1]", f"{STORE}/iris"),
+    ):
+        assert inputs(world, job, step)["table"] == {"jobInputType": "mltable", "uri": uri}, step
     await world.close()
 
 
