@@ -58,7 +58,7 @@ class Progress:
         """A further step; those that are ready begin in the order of their places."""
         self._needs[name] = needs
         self._place[name] = place
-        self._unmet[name] = sum(not _is_met(needs, other, self._states.get(other)) for other in needs.nodes)
+        self._unmet[name] = sum(not is_met(needs, other, self._states.get(other)) for other in needs.nodes)
         for other in needs.nodes:
             self._users.setdefault(other, []).append(name)
         self._offer(name)
@@ -89,7 +89,7 @@ class Progress:
                 if user not in self._needs:
                     continue
                 needs = self._needs[user]
-                self._unmet[user] += _is_met(needs, name, before) - _is_met(needs, name, state)
+                self._unmet[user] += is_met(needs, name, before) - is_met(needs, name, state)
                 self._offer(user)
 
     def next(self, *, cancel: bool, keep_going: bool, batch: int = BATCH, window: int = WINDOW) -> Step:
@@ -115,9 +115,10 @@ class Progress:
             heapq.heappush(self._ready, (self._place[name], name))
 
 
+def is_met(needs: Needs, name: str, state: JobState | None) -> bool:
+    """Whether a node waits no more for another one that it needs, which is in that state."""
+    return state is JobState.COMPLETED or (name in needs.soft and state in TERMINAL)
+
+
 def _is_active(state: JobState | None) -> bool:
     return state is not None and state not in TERMINAL
-
-
-def _is_met(needs: Needs, name: str, state: JobState | None) -> bool:
-    return state is JobState.COMPLETED or (name in needs.soft and state in TERMINAL)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lazulite.core.errors import ApiError
-from lazulite.engine.pipelines.progress import Needs, Progress
+from lazulite.engine.pipelines.progress import Needs, Progress, is_met
 from lazulite.model import pipeline_flow as flow
 from lazulite.model.job_status import TERMINAL, JobState
 from lazulite.model.pipeline_flow import Choice, Control, Flow, Loop, Source, Spread
@@ -81,14 +81,14 @@ class Unfolding:
         self._needs = needs
         self._flow = what
         self._place = {name: place for place, name in enumerate(order(needs))}
-        self._after: dict[
-            str, list[str]
-        ] = {}  # the nodes that look at a node, and those of them that are control nodes
+        # The nodes that look at a node, and those of them that its end alone decides: control nodes, and the bodies of
+        # loops over items, which may have no steps.
+        self._after: dict[str, list[str]] = {}
         self._decided_by: dict[str, list[str]] = {}
         for name in self._place:
             for other in needs[name].nodes | what.orders(name):
                 self._after.setdefault(other, []).append(name)
-                if name in what.controls:
+                if name in what.controls or isinstance(what.bodies.get(name), Spread):
                     self._decided_by.setdefault(other, []).append(name)
         self._jobs: dict[str, JobState] = {}
         self._begin()
@@ -282,8 +282,11 @@ class Unfolding:
         while of.later and (loop.concurrency is None or of.active + of.waiting < loop.concurrency):
             of.waiting += 1
             self._open(of.later.popleft(), needs)
-        if of.over == len(steps):
+        if of.over == len(steps) and (steps or self._has_all(needs)):
             self._come_to(body, JobState.COMPLETED if of.good == of.over else JobState.FAILED)
+
+    def _has_all(self, needs: Needs) -> bool:
+        return all(is_met(needs, name, self.found.states.get(name)) for name in needs.nodes)
 
     def _fail(self, name: str, message: str) -> None:
         self.found.errors[name] = message

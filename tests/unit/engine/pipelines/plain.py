@@ -179,7 +179,8 @@ def _spread(found: Unfolded, loop: Spread, needs: Needs) -> None:
             free -= 1
         if state is not None or free >= 0:
             found.needs[step] = needs
-    if all(state in TERMINAL for state in states):
+    may_end = bool(steps) or _is_ready(needs, found.states)
+    if may_end and all(state in TERMINAL for state in states):
         good = all(state is JobState.COMPLETED for state in states)
         found.states[loop.body] = JobState.COMPLETED if good else JobState.FAILED
 

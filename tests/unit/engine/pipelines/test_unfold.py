@@ -224,6 +224,26 @@ def test_items_that_come_when_the_pipeline_runs(text: str, ready: tuple[str], er
         assert error in found.errors["for"]
 
 
+@pytest.mark.parametrize(
+    ("other", "soft", "ready"),
+    [
+        (None, "", ("other",)),
+        (S.RUNNING, "", ()),
+        (S.COMPLETED, "", ("after",)),
+        (S.FAILED, "", ()),
+        (S.FAILED, "other", ("after",)),
+    ],
+)
+def test_a_loop_without_items_waits_for_what_its_steps_would_need(
+    other: JobState | None, soft: str, ready: tuple[str, ...]
+) -> None:
+    body = {"in": ref("jobs.other.outputs.x")}
+    nodes = {"other": {}, **SPREAD, "for": {**SPREAD["for"], "items": ref("inputs.items")}, "body": body}
+    states = {} if other is None else {"other": other}
+    found = unfolded(nodes, states, {"items": "[]"}, {"body": soft})
+    assert following(found, keep_going=True)[0] == ready
+
+
 def test_a_loop_in_a_block_of_a_choice() -> None:
     nodes = {
         "if": {"type": "if_else", "condition": False, "true_block": ref("jobs.for")},

@@ -86,7 +86,7 @@ class Played:
     def look(self, source: Source, step: str | None) -> str:
         if (source, step) not in self.values:
             if source.name == "items":
-                text = json.dumps([{"a": k} for k in range(self.chance.randint(1, 3))])
+                text = json.dumps([{"a": k} for k in range(self.chance.randint(0, 3))])
             else:
                 text = self.chance.choice(["true", "false", "True", "false", "maybe"])
             self.values[source, step] = text
