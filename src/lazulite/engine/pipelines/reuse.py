@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -155,11 +156,16 @@ def _changed_after(path: Path, at: str | None) -> bool:
     limit = parse_iso(at).timestamp() if at else 0.0
     for count, place in enumerate(_places(path)):
         try:
-            if count > _FILES or os.lstat(place).st_ctime > limit:
+            if count > _FILES or _changed(os.lstat(place)) > limit:
                 return True
         except OSError:
             return True
     return False
+
+
+def _changed(found: os.stat_result) -> float:
+    """When it was changed last. A further link to a file, as gathering makes one, changes nothing in it."""
+    return found.st_mtime if stat.S_ISREG(found.st_mode) and found.st_nlink > 1 else found.st_ctime
 
 
 def _places(path: Path) -> Iterator[str]:

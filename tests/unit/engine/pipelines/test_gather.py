@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lazulite.core.clock import iso
 from lazulite.core.errors import ApiError
-from lazulite.engine.pipelines import gather
+from lazulite.engine.pipelines import gather, reuse
 from lazulite.model import job_status
 from lazulite.model.job_status import JobOutput, JobState, JobStatus
 from lazulite.store.resources import Resource
-from lazulite.testing.engine_world import ACCOUNT, EngineWorld
+from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
 STORE = "azureml://datastores/workspaceblobstore/paths"
 
@@ -25,8 +29,9 @@ def world(tmp_path: Path) -> Iterator[EngineWorld]:
     made.database.close()
 
 
-def step(world: EngineWorld, name: str, output: JobOutput) -> Resource:
-    status = JobStatus(state=JobState.COMPLETED, outputs={"out": output})
+def step(world: EngineWorld, name: str, output: JobOutput, ended: float = 0) -> Resource:
+    at = iso(dt.datetime.fromtimestamp(ended, dt.UTC))
+    status = JobStatus(state=JobState.COMPLETED, outputs={"out": output}, end_time=at)
     return world.submit(name).with_(status=job_status.document(status))
 
 
@@ -74,6 +79,21 @@ def test_files_keep_their_names(world: EngineWorld) -> None:
     gathered(world, "uri_file", [step(world, "s", JobOutput(f"{STORE}/one.csv", "uri_file"))])
     assert '- file: "./0/one.csv"' in (place / "azureml/p/every.out/MLTable").read_text()
     assert (place / "azureml/p/every.out/0/one.csv").read_text() == "1"
+
+
+def test_a_step_that_was_gathered_is_still_as_it_left_its_file(world: EngineWorld) -> None:
+    file = world.storage.local_path(ACCOUNT, "blobs", "one.csv")
+    assert file is not None
+    file.write_text("1")
+    now = time.time()
+    row = step(world, "s", JobOutput(f"{STORE}/one.csv", "uri_file"), ended=now - 100)
+    gathered(world, "uri_file", [row])
+
+    def whole(changed: float) -> bool:
+        os.utime(file, (changed, changed))
+        return world.database.read_sync(lambda c: reuse.is_whole(c, WORKSPACE, world.storage, row))
+
+    assert (whole(now - 200), whole(now)) == (True, False)
 
 
 def test_no_items_are_an_empty_table(world: EngineWorld) -> None:
