@@ -58,6 +58,12 @@ class Resource:
 # Made once: building and keying a statement costs more than running it.
 _GET = sa.select(resources).where(resources.c.key == sa.bindparam("wanted"))
 _EXISTS = sa.select(resources.c.sequence).where(resources.c.key == sa.bindparam("wanted"))
+_GET_MANY = sa.select(resources).where(resources.c.key.in_(sa.bindparam("wanted", expanding=True)))
+_LABELLED = (
+    sa.select(resources)
+    .where(resources.c.type == sa.bindparam("wanted"), resources.c.label == sa.bindparam("labelled"))
+    .order_by(resources.c.sequence)
+)
 _INSERT = resources.insert().returning(resources.c.sequence)
 _UPDATE = resources.update().where(resources.c.key == sa.bindparam("wanted"))
 _UPDATE_MATCHING = _UPDATE.where(resources.c.etag == sa.bindparam("etag_read"))
@@ -89,8 +95,7 @@ def exists(connection: Connection, id_: str) -> bool:
 
 
 def get_many(connection: Connection, ids: Iterable[str]) -> list[Resource]:
-    keys = [arm_id.key(i) for i in ids]
-    rows = connection.execute(sa.select(resources).where(resources.c.key.in_(keys)))
+    rows = connection.execute(_GET_MANY, {"wanted": [arm_id.key(i) for i in ids]})
     return [_resource(row) for row in rows]
 
 
@@ -186,9 +191,9 @@ def in_states(connection: Connection, type_: str, states: Sequence[str]) -> list
 
 def labelled(connection: Connection, scope: str, type_: str, label: str) -> list[Resource]:
     """The resources of a type below a scope that carry a promoted label, oldest first."""
-    below = resources.c.key.startswith(arm_id.key(scope) + "/", autoescape=True)
-    query = sa.select(resources).where(resources.c.type == type_.lower(), resources.c.label == label, below)
-    return [_resource(row) for row in connection.execute(query.order_by(resources.c.sequence))]
+    below = arm_id.key(scope) + "/"
+    rows = connection.execute(_LABELLED, {"wanted": type_.lower(), "labelled": label})
+    return [_resource(row) for row in rows if row.key.startswith(below)]
 
 
 def record(connection: Connection, id_: str, kind: str, data: Json | None = None) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
+from lazulite.core.clock import now_ms
 from lazulite.engine.jobs.record import JOBS
 from lazulite.engine.pipelines import reuse
 from lazulite.engine.pipelines.bind import Child
@@ -100,7 +101,7 @@ def create(c: Connection, pipeline: Resource, birth: Birth, at: str) -> None:
         spec,
         status=job_status.document(status),
         state=status.state.value,
-        label=birth.key,
+        label=birth.key if birth.original is None else None,  # what looks for a job to reuse finds the one that ran
     )
     resources.insert(c, new.with_(parent=pipeline.key), by=pipeline.created_by)
     runs.create(
@@ -112,11 +113,10 @@ def create(c: Connection, pipeline: Resource, birth: Birth, at: str) -> None:
         user=pipeline.created_by,
         tags={str(k): str(v) for k, v in (properties.get("tags") or {}).items()},
         status=_RUN_STATUS.get(status.state, "SCHEDULED"),
+        end_ms=now_ms() if status.terminal else None,
         parent=pipeline.name,
         job=True,
     )
-    if status.terminal:
-        runs.set_status(c, workspace, name, _RUN_STATUS[status.state])
 
 
 def stop(c: Connection, pipeline: Resource, names: Iterable[str]) -> None:

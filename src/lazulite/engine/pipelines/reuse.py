@@ -89,7 +89,7 @@ def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resour
             continue
         if not path.exists():
             return False
-        if not _is_of_one_run(c, workspace, output.uri) and _changed_after(path, status.end_time):
+        if not _is_of_one_run(c, workspace, output.uri, job.name) and _changed_after(path, status.end_time):
             return False
     return True
 
@@ -123,9 +123,12 @@ def _identity(
     return None if print_ is None else ["data", where.uri, kind, mode, print_]
 
 
-def _is_of_one_run(c: Connection, workspace: str, uri: str) -> bool:
+def _is_of_one_run(c: Connection, workspace: str, uri: str, known: str | None = None) -> bool:
+    """Whether nobody chose that place; `known` is the name of a job that there is."""
     found = _OF_ONE_RUN.match(uri)
-    return found is not None and (found[1] is None or resources.get(c, f"{workspace}/jobs/{found[1]}") is not None)
+    if found is None or found[1] is None or found[1] == known:
+        return found is not None
+    return resources.exists(c, f"{workspace}/jobs/{found[1]}")
 
 
 def _path(c: Connection, workspace: str, storage: StorageLocator, uri: str) -> Path | None:
