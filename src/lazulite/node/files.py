@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import re
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+
+_PART = re.compile(r"\.lazulite-[0-9a-f]{32}\.part")
 
 
 def replace(path: str, data: bytes, *, durable: bool = True) -> None:
@@ -19,11 +23,16 @@ def replace(path: str, data: bytes, *, durable: bool = True) -> None:
 
 
 def store(source: int, target: str, tick: Callable[[], None] | None = None) -> None:
-    """Copy the rest of an open file to `target`, durable and atomic; the target's folder is made."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    aside = f"{target}.{os.getpid()}.tmp"
+    """Copy the rest of an open file to `target`, durable and atomic; the target's folder is made.
+
+    Jobs write to the folder too: the name aside cannot be guessed, and nothing that lies there is written through.
+    """
+    folder = os.path.dirname(target)
+    os.makedirs(folder, exist_ok=True)
+    aside = os.path.join(folder, f".lazulite-{secrets.token_hex(16)}.part")
+    created = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        with open(source, "rb", closefd=False) as reader, open(aside, "wb") as writer:
+        with open(created, "wb") as writer, open(source, "rb", closefd=False) as reader:
             while chunk := reader.read(1 << 20):
                 writer.write(chunk)
                 if tick is not None:
@@ -38,13 +47,15 @@ def store(source: int, target: str, tick: Callable[[], None] | None = None) -> N
 
 
 def opened(root: str) -> Iterator[tuple[str, int]]:
-    """(path relative to `root`, descriptor) of every regular file, following no link.
+    """(path relative to `root`, descriptor) of every regular file, following no link; what a killed copy left is not.
 
     A job may still be writing there: what is opened is what was looked at, so that no file can be swapped for a link
     that leads out of the folder.
     """
     for folder, _, names, descriptor in os.fwalk(root, follow_symlinks=False):
         for name in sorted(names):
+            if _PART.fullmatch(name):
+                continue
             try:
                 file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
             except OSError:

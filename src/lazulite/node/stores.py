@@ -49,11 +49,12 @@ class Local:
 
     def __init__(self, run: Run, path: str, root: str | None) -> None:
         self.run = run
+        self.own_name = os.path.basename(path.rstrip("/"))
         self.path = files.beneath(path, root)
 
     def names(self) -> Iterator[str]:
         if os.path.isfile(self.path):
-            yield os.path.basename(self.path)
+            yield self.own_name
         elif os.path.isdir(self.path):
             yield from (name for name, _ in files.opened(self.path))
         else:
@@ -64,7 +65,7 @@ class Local:
             yield from ((name, file) for name, file in files.opened(self.path) if name in wanted)
         elif wanted:
             with open(self.path, "rb") as file:
-                yield os.path.basename(self.path), file.fileno()
+                yield self.own_name, file.fileno()
 
     def has(self, name: str) -> bool:
         return os.path.lexists(os.path.join(self.path, name))
