@@ -25,6 +25,8 @@ OVER = frozenset({"Completed", "Failed", "Canceled"})
 #: What pipelines inside a pipeline cost: two requests each, at most so many of them.
 _OPENED = 40
 _ITERATIONS = 6
+#: Characters of an error that a picture shows.
+_ERROR = 300
 _LONG_WINDED = (
     (re.compile(r" Please check log file '[^']*' for error details\."), ""),
     (re.compile(r"^Execution failed\. The user's process "), "The process "),
@@ -355,7 +357,9 @@ def _error(run: Json) -> str:
     message = str(((run.get("error") or {}).get("error") or {}).get("message") or "").strip()
     first, _, said = message.partition("\nError: ")
     lines = said.strip().splitlines()[-1:] or first.splitlines()[:1]
-    return _shortened(lines[0].strip()) if lines else ""
+    # Cut before it is shortened too: a line may be as long as what the process wrote.
+    line = _shortened(lines[0].strip()[: 4 * _ERROR]) if lines else ""
+    return line if len(line) <= _ERROR else f"{line[: _ERROR - 1]}…"
 
 
 def _shortened(line: str) -> str:

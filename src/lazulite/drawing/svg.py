@@ -210,25 +210,36 @@ def _wrapped(text: str, width: float, most: int = 2) -> list[str]:
     """The text in so many lines, the last one cut."""
     lines: list[str] = []
     words = text.split()
-    while words and len(lines) < most - 1:
-        line = words.pop(0)
-        while words and _width(f"{line} {words[0]}", _SIZE) <= width:
-            line = f"{line} {words.pop(0)}"
-        lines.append(line)
-    return [*lines, " ".join(words)] if words else lines
+    at = 0
+    while at < len(words) and len(lines) < most - 1:
+        begin, used = at, _width(words[at], _SIZE)
+        at += 1
+        while at < len(words) and (used := used + _width(f" {words[at]}", _SIZE)) <= width:
+            at += 1
+        lines.append(" ".join(words[begin:at]))
+    return [*lines, " ".join(words[at:])] if at < len(words) else lines
 
 
 def _fit(text: str, width: float, size: float = _SIZE) -> str:
-    if _width(text, size) <= width:
-        return text
-    while text and _width(f"{text}…", size) > width:
-        text = text[:-1]
-    return f"{text}…"
+    """The text, cut where it is wider; what lies beyond is not looked at."""
+    scale = _scale(size)
+    used, kept = 0.0, 0  # the width so far, and how much of the text leaves room for the ellipsis
+    for index, char in enumerate(text):
+        used += _char(char) * scale
+        if used > width:
+            return f"{text[:kept]}…"
+        if used + _char("…") * scale <= width:
+            kept = index + 1
+    return text
 
 
 def _width(text: str, size: float) -> float:
     """About as wide as a wide sans-serif draws it; names, in 13 pixels and more, are bold."""
-    return sum(_char(char) for char in text) * size * (1.1 if size > _SIZE else 1.0)
+    return sum(_char(char) for char in text) * _scale(size)
+
+
+def _scale(size: float) -> float:
+    return size * (1.1 if size > _SIZE else 1.0)
 
 
 def _char(char: str) -> float:

@@ -79,6 +79,14 @@ def test_everything_is_inside_the_picture() -> None:
         assert 0 <= y < float(root.attrib["height"])
 
 
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "no column " * 100_000])
+def test_what_has_no_end_is_cut(text: str) -> None:
+    server = Server({"p": {"a": node()}}, {"p": [step("a", "Failed", f"Execution failed.\nError: {text}")]}, error=text)
+    found = state.read(server, "p")
+    found.title = text
+    assert all(len(one) < 400 for one in texts(svg.draw(found, NOW)))
+
+
 def test_the_page_names_the_commands_for_what_failed() -> None:
     written = page.write(picture(), NOW, " --home /h")
     assert "lazulite job debug p --node train --home /h\nlazulite job rerun p --home /h" in written

@@ -44,6 +44,7 @@ def test_nodes_have_the_states_of_their_runs_and_what_they_wait_for() -> None:
             "python: can't open file 'sub/b.py': [Errno 2]",
         ),
         ("", ""),
+        (f"Execution failed.\nError: {'x' * 100_000}", f"{'x' * 299}…"),
     ],
 )
 def test_errors_are_told_in_a_line(message: str, shown: str) -> None:
