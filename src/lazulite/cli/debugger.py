@@ -33,8 +33,9 @@ def waiting(plan: dict[str, Any], folder: Path, port: int, root: str | None = No
     port = port or _free_port()
     found = _PYTHON.search(plan["command"])
     if found is None:
+        first = next(iter(plan["command"].strip().splitlines()), "it is empty")
         raise CommandError(
-            f"the command runs no Python program itself: {plan['command'].splitlines()[0][:200]}",
+            f"the command runs no Python program itself: {first[:200]}",
             "name one: `lazulite job debug NAME --debugpy -- python SCRIPT ARGUMENTS`",
         )
     # Modules frozen into the interpreter would hide some break points.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -13,6 +14,8 @@ from typing import Any
 
 _PIECE = 1 << 16
 _NOTHING_THERE = 416
+#: No connection, an answer that breaks off or is none, an address that cannot be sent.
+_BROKEN = (OSError, http.client.HTTPException, UnicodeError)
 
 
 class Unreachable(Exception):
@@ -48,8 +51,8 @@ def request_json(
         with _OPENER.open(request, timeout=timeout_s) as answer:
             raw = answer.read()
     except urllib.error.HTTPError as error:
-        raise Refused(error.code, _explanation(error.read()) or str(error.reason)) from None
-    except OSError as error:
+        raise Refused(error.code, _explanation(_rest(error)) or str(error.reason)) from None
+    except _BROKEN as error:
         raise Unreachable(f"{url}: {error}") from None
     try:
         document = json.loads(raw or b"{}")
@@ -70,14 +73,21 @@ def read_file(url: str, start: int, bundle: Path, *, timeout_s: float = 30) -> I
                 yield piece
     except urllib.error.HTTPError as error:
         if error.code != _NOTHING_THERE:  # nothing has been written beyond `start`
-            raise Refused(error.code, _explanation(error.read()) or str(error.reason)) from None
-    except OSError as error:
+            raise Refused(error.code, _explanation(_rest(error)) or str(error.reason)) from None
+    except _BROKEN as error:
         raise Unreachable(f"{url.split('?')[0]}: {error}") from None
 
 
 @lru_cache
 def _trusting(bundle: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(bundle))
+
+
+def _rest(error: urllib.error.HTTPError) -> bytes:
+    try:
+        return error.read()
+    except _BROKEN:
+        return b""
 
 
 def _explanation(raw: bytes) -> str:

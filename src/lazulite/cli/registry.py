@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lazulite.cli import activation, asset_checkout
 from lazulite.cli.asset_checkout import Asset
@@ -57,7 +58,7 @@ def load(arguments: argparse.Namespace) -> int:
             f"loading needs azure-ai-ml ({error})", "install it beside lazulite: pip install 'lazulite[sdk]'"
         ) from None
     # The registry is looked for first: its refusal says the nearest name and how to make one.
-    call(server, "GET", f"/registrymanagement/v1.0/registries/{arguments.registry}/discovery")
+    call(server, "GET", f"/registrymanagement/v1.0/registries/{quote(arguments.registry, safe='')}/discovery")
     activation.activate(arguments.home)
     return _load(Loading(arguments.registry, assets), wanted)
 
