@@ -355,3 +355,14 @@ def test_a_sweep_is_a_node_of_a_pipeline(ml_client: MLClient, code: Callable[[st
     assert len(children(ml_client, nodes["tune"].name)) == 3
     ml_client.jobs.download(done.name, output_name="best", download_path=str(tmp_path / "down"))
     assert next((tmp_path / "down").rglob("rate.txt")).read_text() == "3"
+
+    again, wider = tuned(), tuned()
+    wider.jobs["tune"].search_space["rate"] = Choice(values=[1, 4])
+    same, other = (ended(ml_client, ml_client.jobs.create_or_update(job).name) for job in (again, wider))
+    reused = next(child for child in children(ml_client, same.name).values() if child.display_name == "tune")
+    assert reused.properties["azureml.reusedrunid"] == nodes["tune"].name
+    assert reused.properties["best_child_run_id"] == nodes["tune"].properties["best_child_run_id"]
+    assert not children(ml_client, reused.name)
+    ml_client.jobs.download(reused.name, output_name="model", download_path=str(tmp_path / "again"))
+    assert next((tmp_path / "again").rglob("rate.txt")).read_text() == "3"
+    assert not any("azureml.isreused" in child.properties for child in children(ml_client, other.name).values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,7 +17,7 @@ from lazulite.engine.pipelines import reuse
 from lazulite.engine.pipelines.bind import Child
 from lazulite.engine.states import advance
 from lazulite.model import job_status
-from lazulite.model.job_status import TERMINAL, JobError, JobOutput, JobState, JobStatus, Passage
+from lazulite.model.job_status import TERMINAL, JobError, JobState, JobStatus, Passage
 from lazulite.store import resources, runs
 from lazulite.store.resources import Json, Resource
 from lazulite.store.tables import resources as table
@@ -141,11 +141,12 @@ def _status(birth: Birth, at: str) -> JobStatus:
 
 
 def _reused(fresh: JobStatus, original: Resource, at: str) -> JobStatus:
-    """Completed at once, with the outputs of the job that did it."""
+    """Completed at once, with the outputs of the job that did it; a sweep with its best trial."""
     for state in (JobState.QUEUED, JobState.PREPARING, JobState.RUNNING, JobState.COMPLETED):
         fresh = advance(fresh, state, at)
-    outputs: Mapping[str, JobOutput] = job_status.read(original.status).outputs
-    return msgspec.structs.replace(fresh, outputs=dict(outputs), notes=[f"Reuses the outputs of run {original.name}."])
+    done = job_status.read(original.status)
+    notes = [f"Reuses the outputs of run {original.name}."]
+    return msgspec.structs.replace(fresh, outputs=dict(done.outputs), properties=dict(done.properties), notes=notes)
 
 
 def _properties(pipeline: Resource, birth: Birth, root: str) -> dict[str, str]:

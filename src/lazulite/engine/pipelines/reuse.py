@@ -26,7 +26,9 @@ from lazulite.store.resources import Json, Resource
 
 _NAMES = ("name", "version", "display_name", "description", "tags", "_source", "$schema")
 _OF_JOB = ("environmentVariables", "resources", "distribution", "identity", "outputs")
-_KINDS = ("command", "parallel", "data_transfer")
+#: Of a sweep: they decide which trials there are. Other jobs have none of these but limits, which decide nothing.
+_OF_SWEEP = ("searchSpace", "samplingAlgorithm", "objective", "limits", "earlyTermination")
+_KINDS = ("command", "parallel", "data_transfer", "sweep")
 #: Uploads whose path holds the hash of their content.
 _HASHED = "LocalUpload/"
 _FILES = 20_000
@@ -54,15 +56,18 @@ def key(
         if identity is None:
             return None
         found[name] = identity
+    of_job = {**child.properties, **child.properties.get("trial", {})}
     document = {
         "component": {k: v for k, v in context.spec.items() if k not in (*_NAMES, "code", "environment")},
         "code": context.pinned.get("codeHash") or context.pinned.get("code"),
         "environment": context.pinned.get("environment"),
         "inputs": found,
-        **{name: child.properties.get(name) for name in _OF_JOB},
+        **{name: of_job.get(name) for name in _OF_JOB},
     }
     if "parallel" in child.resolved:  # its node has settings of its own
         document["parallel"] = [child.properties["command"], child.resolved["parallel"]]
+    if "searchSpace" in child.properties:
+        document["sweep"] = {n: v for n, v in child.properties.items() if n in _OF_SWEEP}
     if "transfer" in child.resolved:
         document["transfer"] = child.resolved["transfer"]
     return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
