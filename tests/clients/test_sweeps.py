@@ -31,6 +31,7 @@ from azure.ai.ml.sweep import (
 from azure.core.exceptions import HttpResponseError
 from tests.clients import small_jobs
 from tests.clients.small_jobs import ended
+from tests.clients.test_stepping_in import lazulite
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -85,7 +86,11 @@ def children(ml_client: MLClient, name: str) -> dict[str, Job]:
 
 
 def test_grid_names_its_best_trial(
-    ml_client: MLClient, code: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: RunningServer,
+    ml_client: MLClient,
+    code: Callable[[str], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     import mlflow
 
@@ -117,9 +122,11 @@ def test_grid_names_its_best_trial(
     run = mlflow.MlflowClient().get_run(best)
     assert run.data.params["reg_rate"] == "0.01"
     assert run.data.metrics["score"] == -0.01
-    assert run.data.tags["mlflow.parentRunId"] == done.name
+    assert run.data.tags["mlflow.parentRunId"] == run.data.tags["mlflow.rootRunId"] == done.name
     assert done.name in {j.name for j in ml_client.jobs.list()}
     assert not {j.name for j in ml_client.jobs.list()} & set(found)
+    assert "score = -0.01" in lazulite(server, "job", "logs", done.name).stdout
+    assert "reg_rate 0.01, the best, -0.01" in lazulite(server, "job", "graph", done.name).stdout
     ml_client.jobs.download(done.name, all=True, download_path=str(tmp_path / "down"))
     assert (tmp_path / "down" / "named-outputs" / "made" / "rate.txt").read_text() == "0.01"
     assert "Sweep of 3 trials" in (tmp_path / "down" / "hd-artifacts" / "azureml-logs" / "hyperdrive.txt").read_text()

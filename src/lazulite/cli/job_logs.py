@@ -16,8 +16,9 @@ from lazulite.cli.http import Refused, Unreachable, read_file
 from lazulite.drawing.state import OVER
 from lazulite.drawing.words import state_word
 
-#: Beginnings of the log that is shown where none is named: what the user's first process wrote, or what a pipeline's steps did.
-_OWN = ("user_logs/std_log", "logs/azureml/executionlogs.txt")
+#: Beginnings of the log that is shown where none is named: what the user's first process wrote, or what a pipeline's steps
+#: or a sweep's trials did.
+_OWN = ("user_logs/std_log", "logs/azureml/executionlogs.txt", "azureml-logs/hyperdrive.txt")
 #: For want of such, how its environment was built, and what the agent did.
 _OTHERS = ("azureml-logs/20_image_build_log.txt", "system_logs/agent.log")
 _FOLDERS = ("user_logs", "logs", "azureml-logs", "system_logs")

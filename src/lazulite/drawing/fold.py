@@ -167,7 +167,8 @@ def _group(nodes: list[Node]) -> Node:
 def _name(nodes: list[Node]) -> str:
     """`n0 … n99`: the first and the last, by their numbers where they have some."""
     names = sorted({part for node in nodes for part in node.name.removesuffix(" …").split(" … ")}, key=_natural)
-    return f"{names[0]} … {names[-1]}" if names[0][:1] == names[-1][:1] else f"{names[0]} …"
+    alike = names[0][:1] == names[-1][:1] or (names[0] + names[-1]).isdecimal()
+    return f"{names[0]} … {names[-1]}" if alike else f"{names[0]} …"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ def read(source: Source, name: str, depth: int = 1) -> Picture:
     if job.get("jobType") == "Pipeline":
         inside = _graph(source, name, job, depth, left)
     else:
-        trials = [_node(_own_name(name, child), child) for child in source.children(name)]
+        trials = _trials(name, job, source.children(name))
         alone = _node(str(run.get("displayName") or name), run)
         inside = Graph({node.name: node for node in trials or [alone]})
     return Picture(
@@ -158,6 +159,23 @@ def read(source: Source, name: str, depth: int = 1) -> Picture:
         _error(run),
         inside,
     )
+
+
+def _trials(name: str, job: Json, children: Iterable[Json]) -> list[Node]:
+    """The trials of a sweep, each with what was drawn for it; the best stands apart."""
+    properties = job.get("properties") or {}
+    found = []
+    for child in children:
+        node = _node(_own_name(name, child), child)
+        drawn = _drawn(str((child.get("tags") or {}).get("hyperparameters") or ""))
+        node.note = ", ".join(f"{key} {_value(value)}" for key, value in drawn.items())
+        if node.run == properties.get("best_child_run_id"):
+            node.alike = "best"
+            node.note = " · ".join(
+                part for part in (node.note, f"the best, {_value(float(properties['score']))}") if part
+            )
+        found.append(node)
+    return found
 
 
 def total(nodes: Iterable[Node]) -> dict[str, int]:
@@ -342,6 +360,20 @@ def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
                 done.setdefault(current, nodes[current])
                 waiting.pop()
     return done
+
+
+def _drawn(text: str) -> Json:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _own_name(parent: str, child: Json) -> str:

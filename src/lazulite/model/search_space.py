@@ -183,7 +183,7 @@ def _distribution(entry: Any, base: float, target: str) -> Numbers | Choice:
         raise validation(f"'{kind}' is no distribution: there are {known}.{nearest(kind, DISTRIBUTIONS)}", target)
     names = _ARGUMENTS[kind]
     if len(arguments) != len(names) or not all(_is_number(a) for a in arguments):
-        raise validation(f"{kind} takes {len(names)} numbers: {', '.join(names)}; sent is {arguments}.", target)
+        raise validation(f"{kind} takes {', '.join(names)}, each a number; sent is {arguments}.", target)
     _check(kind, dict(zip(names, arguments, strict=True)), base, target)
     return Numbers(kind, tuple(arguments), base)
 
@@ -229,12 +229,17 @@ def _check(kind: str, given: dict[str, float], base: float, target: str) -> None
     upper = given.get("upper", 1)
     if upper < 1 or upper != int(upper):
         raise validation(f"upper is {upper} and must be a whole number from 1.", target)
-    if "log" in kind and "max_value" in given and given["max_value"] * math.log(base) > 700:
-        raise validation(
-            f"max_value is {given['max_value']}, and {kind} takes the logarithms of the bounds: "
-            f"{base:.4g} to the power of it is no number a computer holds.",
-            target,
-        )
+    if not _ends_are_numbers(Numbers(kind, tuple(given.values()), base)):
+        told = ", ".join(f"{name} {value}" for name, value in given.items())
+        why = f"; {kind} takes the logarithms, to the base {base:.4g}, of what it draws" if "log" in kind else ""
+        raise validation(f"{kind} of {told} draws what is no number a computer holds{why}.", target)
+
+
+def _ends_are_numbers(numbers: Numbers) -> bool:
+    try:
+        return all(math.isfinite(numbers.value(at)) for at in (0.0, 1.0))
+    except OverflowError:
+        return False
 
 
 def _grid_size(entry: Any) -> int | None:
@@ -269,4 +274,9 @@ def _rounded(value: float, q: float) -> int | float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False

@@ -38,6 +38,8 @@ _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
 #: Tags that are columns of the run: written through, and made up again when read.
 NAME_TAG = "mlflow.runName"
 PARENT_TAG = "mlflow.parentRunId"
+#: On the runs of jobs: the job that was submitted, by which all that belong to it are found, to any depth.
+ROOT_TAG = "mlflow.rootRunId"
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -98,9 +100,12 @@ def create(
     end_ms: int | None = None,
     parent: str | None = None,
     job: bool = False,
+    root: str | None = None,
     created_in: str | None = None,
 ) -> Run:
     """Add a run to the experiment of that name (made if need be) or id, or one read before; without any, to `Default`.
+
+    `root` is the job that a job below it was made for.
 
     Raises RunExists (which undoes the transaction: let it through) and NoSuchExperiment.
     """
@@ -113,6 +118,10 @@ def create(
         experiment = found
     location = experiment.artifact_location
     own = dict(tags or {})
+    parent = own.pop(PARENT_TAG, None) or parent
+    of = (root or run_id) if job else _root_of(c, workspace_id, parent)
+    if of is not None:
+        own[ROOT_TAG] = of
     values: dict[str, Any] = {
         "workspace": workspace_number(workspace_id),
         "key": run_id.lower(),
@@ -125,7 +134,7 @@ def create(
         "end_ms": end_ms,
         "lifecycle": "active",
         "artifact_uri": _below(location, f"{run_id}/artifacts") if location else None,
-        "parent": own.pop(PARENT_TAG, None) or parent,
+        "parent": parent,
         "created_in": created_in,
         "job": job,
         "created_ms": now_ms(),
@@ -144,6 +153,11 @@ def create(
         experiment_name=experiment.name,
         **values,
     )
+
+
+def _root_of(c: Connection, workspace_id: str, parent: str | None) -> str | None:
+    """The root of the job that the run `parent` belongs to, None where it belongs to none."""
+    return tags(c, workspace_id, [parent]).get(parent, {}).get(ROOT_TAG) if parent is not None else None
 
 
 def get(c: Connection, workspace_id: str, run_id: str) -> Run | None:

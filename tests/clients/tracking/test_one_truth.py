@@ -192,6 +192,8 @@ def test_the_steps_of_a_pipeline_are_runs_below_it(ml_client: MLClient, mlflow: 
         one.name for one in ml_client.jobs.list(parent_job_name=pipeline.name)
     }
     assert [run.info.status for run in below] == ["FINISHED"] * 2
+    tree = mlflow.search_runs([experiment], f"tags.mlflow.rootRunId = '{pipeline.name}'", output_format="list")
+    assert {run.info.run_id for run in tree} == {pipeline.name, *(run.info.run_id for run in below)}
     assert mlflow.get_run(pipeline.name).info.status == "FINISHED"
 
 

@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
-from tests.unit.drawing.documents import Server, node, pipeline_step, step
+from tests.unit.drawing.documents import Server, node, pipeline_step, run, step
 
 from lazulite.drawing import state
+from lazulite.drawing.fold import fold
 from lazulite.drawing.state import Edge
 
 TRACEBACK = (
@@ -212,3 +213,16 @@ def test_of_a_sweep_the_trials_and_of_another_job_itself() -> None:
     trials = [{**step("x"), "runId": f"p_{number}", "properties": {}} for number in range(2)]
     assert list(state.read(Sweep({}, {"p": trials}), "p").graph.nodes) == ["0", "1"]
     assert list(state.read(Sweep({}), "p").graph.nodes) == ["p"]
+
+
+def test_trials_with_what_was_drawn_and_the_best_apart_from_the_others() -> None:
+    class Sweep(Server):
+        def job(self, name: str) -> dict[str, Any]:
+            return {"jobType": "Sweep", "properties": {"best_child_run_id": "p_1", "score": "0.98765432"}}
+
+    drawn = ['{"lr": 0.0123456789, "kind": "a", "deep": {"n": 1}, "on": true}', '{"lr": 1e-05}', "not JSON"]
+    trials = [{**run(f"p_{n}"), "tags": {"hyperparameters": text}} for n, text in enumerate(drawn)]
+    found = state.read(Sweep({}, {"p": trials}), "p").graph
+    notes = ['lr 0.0123457, kind a, deep {"n": 1}, on true', "lr 1e-05 · the best, 0.987654", ""]
+    assert [node.note for node in found.nodes.values()] == notes
+    assert list(fold(found, 2).nodes) == ["0 … 2", "1"]

@@ -87,8 +87,9 @@ def test_grid_of_a_continuous_distribution_has_no_size(kind: str) -> None:
         ({}, "properties.searchSpace", "at least one"),
         ({"x": 3}, "properties.searchSpace.x", "must be a distribution"),
         ({"x": ["unifrom", [0, 1]]}, "properties.searchSpace.x", "Did you mean 'uniform'"),
-        ({"x": ["uniform", [0]]}, "properties.searchSpace.x", "2 numbers: min_value, max_value"),
-        ({"x": ["uniform", [None, 1]]}, "properties.searchSpace.x", "2 numbers"),
+        ({"x": ["uniform", [0]]}, "properties.searchSpace.x", "takes min_value, max_value, each a number"),
+        ({"x": ["uniform", [None, 1]]}, "properties.searchSpace.x", "each a number"),
+        ({"x": ["randint", [10**400]]}, "properties.searchSpace.x", "takes upper, each a number"),
         ({"x": ["uniform", [1, 1]]}, "properties.searchSpace.x", "must be less than"),
         ({"x": ["quniform", [0, 1, 0]]}, "properties.searchSpace.x", "q is 0"),
         ({"x": ["normal", [0, -1]]}, "properties.searchSpace.x", "sigma is -1"),
@@ -96,6 +97,14 @@ def test_grid_of_a_continuous_distribution_has_no_size(kind: str) -> None:
         ({"x": ["choice", [[]]]}, "properties.searchSpace.x", "at least one value"),
         ({"x": ["choice", [[1, {"k": ["normal", [0, 0]]}]]]}, "properties.searchSpace.x[1].k", "sigma is 0"),
         ({"x": ["loguniform", [1, 1000]]}, "properties.searchSpace.x", "takes the logarithms"),
+        (
+            {"x": ["lognormal", [1000, 1]]},
+            "properties.searchSpace.x",
+            "lognormal of mu 1000, sigma 1 draws what is no number",
+        ),
+        ({"x": ["qlognormal", [0, 200, 1]]}, "properties.searchSpace.x", "takes the logarithms"),
+        ({"x": ["normal", [0, 1e308]]}, "properties.searchSpace.x", "no number a computer holds.$"),
+        ({"x": ["quniform", [0, 1e308, 1e-10]]}, "properties.searchSpace.x", "no number a computer holds.$"),
     ],
 )
 def test_refusals_name_the_entry(space: Any, target: str, says: str) -> None:

@@ -33,7 +33,7 @@ def test_a_run_is_read_back_as_it_was_made(database: Database) -> None:
     read = database.read_sync(lambda c: runs.get(c, WS.upper(), "train_1"))
     assert read == made
     assert (made.run_id, made.experiment_name, made.status, made.job) == ("Train_1", "e", "SCHEDULED", True)
-    assert database.read_sync(lambda c: runs.tags(c, WS, ["Train_1"])) == {"Train_1": {"model": "lr"}}
+    assert database.read_sync(lambda c: runs.tags(c, WS, ["Train_1"]))["Train_1"]["model"] == "lr"
 
 
 def test_without_an_experiment_a_run_lies_in_default(database: Database) -> None:
@@ -91,6 +91,17 @@ def test_name_and_parent_are_tags_too(database: Database) -> None:
     database.write_sync(lambda c: runs.set_tags(c, WS, "child", {"mlflow.runName": "plain", "k": "v"}))
     assert [r.name for r in database.read_sync(lambda c: runs.children(c, WS, "parent"))] == ["plain"]
     assert database.read_sync(lambda c: runs.tags(c, WS, ["child"])) == {"child": {"k": "v"}}
+
+
+def test_all_runs_of_a_job_name_its_root(database: Database) -> None:
+    a_run(database, "sweep", job=True, tags={"k": "v", "mlflow.rootRunId": "another"})
+    a_run(database, "trial", job=True, parent="sweep", root="sweep")
+    a_run(database, "fold", tags={"mlflow.parentRunId": "trial"})
+    a_run(database, "alone")
+    a_run(database, "below", parent="alone")
+    found = database.read_sync(lambda c: runs.tags(c, WS, ["sweep", "trial", "fold", "alone", "below"]))
+    root = {"mlflow.rootRunId": "sweep"}
+    assert found == {"sweep": {"k": "v", **root}, "trial": root, "fold": root, "alone": {}, "below": {}}
 
 
 def test_replacing_tags_keeps_those_of_clients(database: Database) -> None:

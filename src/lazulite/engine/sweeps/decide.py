@@ -58,9 +58,12 @@ def decide(
 
 
 def best(trials: Sequence[Trial], maximize: bool) -> Trial | None:
-    """The trial with the best score: of those that completed, or where none did, of those ended early."""
-    for states in ((JobState.COMPLETED,), (JobState.CANCELED,)):
-        scored = [(trial.score, trial) for trial in trials if trial.score is not None and trial.state in states]
+    """The trial with the best score: of those that completed, else of those ended early, else of those that failed.
+
+    A trial that runs into its timeout has failed, and may have logged as much as any.
+    """
+    for state in (JobState.COMPLETED, JobState.CANCELED, JobState.FAILED):
+        scored = [(trial.score, trial) for trial in trials if trial.score is not None and trial.state is state]
         if scored:
             pick = max if maximize else min
             return pick(scored, key=lambda one: one[0])[1]

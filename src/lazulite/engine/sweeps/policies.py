@@ -59,7 +59,7 @@ def _judge(
         limit = best - (policy.slack_amount or _slack(best, policy.slack_factor, maximize))
         return _reason("bandit", own, limit, at, maximize) if own < limit else None
     if policy.kind == "medianstopping":
-        averages = [fmean(values[:at]) for values in better.values() if len(values) >= at]
+        averages = [_average(values[:at]) for values in better.values() if len(values) >= at]
         middle = median(averages)
         worse = len(averages) >= _FEWEST and own < middle
         return _reason("median stopping", own, middle, at, maximize) if worse else None
@@ -68,6 +68,14 @@ def _judge(
     if cut == 0 or own > others[cut - 1] or own == others[-1]:
         return None
     return _reason("truncation selection", own, others[cut - 1], at, maximize)
+
+
+def _average(values: Sequence[float]) -> float:
+    """The average, the worst there is where endless or very great values have none."""
+    try:
+        return fmean(values)
+    except (OverflowError, ValueError):
+        return float("-inf")
 
 
 def _slack(best: float, factor: float, maximize: bool) -> float:

@@ -64,6 +64,7 @@ def create(c: Connection, sweep: Resource, number: int, point: Point, values: Va
     properties = sweep.properties
     experiment = parent.experiment_name if parent else str(properties.get("experimentName") or "Default")
     tags = {"hyperparameters": json.dumps(values)}
+    root = str(sweep.spec.get("rootRun") or sweep.name)
     spec: Json = {
         "properties": {
             **trial_properties(properties, values),
@@ -78,7 +79,7 @@ def create(c: Connection, sweep: Resource, number: int, point: Point, values: Va
         "submittedBy": sweep.spec.get("submittedBy", ""),
         "resolved": sweep.spec.get("resolved") or {},
         "parent": sweep.name,
-        "rootRun": sweep.spec.get("rootRun") or sweep.name,
+        "rootRun": root,
         **{name: sweep.spec[name] for name in ("defaultDatastore",) if name in sweep.spec},
         "trial": {"number": number, "point": point, "values": values},
     }
@@ -101,6 +102,7 @@ def create(c: Connection, sweep: Resource, number: int, point: Point, values: Va
         tags=tags,
         status="SCHEDULED",
         parent=sweep.name,
+        root=root,
         job=True,
     )
 

@@ -77,9 +77,10 @@ def test_what_the_policy_says_concerns_running_trials_only() -> None:
     assert (dict(decision.stop), list(decision.start)) == ({1: "bad"}, [2])
 
 
-def test_the_best_is_of_those_that_completed_or_else_of_those_ended_early() -> None:
+def test_the_best_is_of_those_that_completed_or_else_ended_early_or_else_failed() -> None:
     done = [Trial(0, COMPLETED, 0.5), Trial(1, CANCELED, 0.9), Trial(2, COMPLETED, 0.7), Trial(3, FAILED, 1.0)]
     assert best(done, maximize=True) == done[2]
     assert best(done, maximize=False) == done[0]
     assert best(done[1:2], maximize=True) == done[1]
-    assert best([Trial(0, COMPLETED), Trial(1, FAILED, 1.0)], maximize=True) is None
+    assert best([Trial(0, COMPLETED), Trial(1, FAILED, 1.0)], maximize=True) == Trial(1, FAILED, 1.0)
+    assert best([Trial(0, COMPLETED), Trial(1, FAILED), Trial(2, RUNNING, 1.0)], maximize=True) is None

@@ -46,6 +46,12 @@ def test_median_stopping_compares_the_best_with_the_median_of_averages() -> None
     assert stopped(policy, {0: [0.1]}, [0]) == set()
 
 
+def test_median_stopping_bears_endless_values_and_sums() -> None:
+    policy = Policy("medianstopping")
+    lost = {2: [float("inf"), float("-inf")], 3: [1.7e308, 1.7e308]}  # averages of no number, both the worst there is
+    assert stopped(policy, {0: [0.5, 0.7], 1: [0.6, 0.8], 4: [0.7, 0.9], **lost}, [0, 1, 2, 3], maximize=False) == {3}
+
+
 def test_truncation_ends_the_worst_share_of_those_that_run() -> None:
     policy = Policy("truncationselection", percentage=40)
     histories = {0: [0.1], 1: [0.2], 2: [0.3], 3: [0.4], 4: [0.5], 5: [0.05]}
