@@ -16,12 +16,13 @@ class Direct:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        if not run.bubblewrap:
+        self.mounted = run.bubblewrap or run.plan["isolation"]["kind"] == "mounts"
+        if not self.mounted:
             isolation.link_mounts(run)
 
     def start(self, rank: Rank, command: str, output: int) -> int:
         inner = ["/bin/bash" if os.path.exists("/bin/bash") else "bash", "-c", command]
-        argv = isolation.command(self.run, inner) if self.run.bubblewrap else inner
+        argv = isolation.command(self.run, inner) if self.mounted else inner
         return spawn.start(argv, variables(self.run, rank), self.run.workdir, output, limits=limits(self.run))
 
     def terminate(self) -> None:
