@@ -110,7 +110,7 @@ class _Drawing:
         parts += [
             f'<rect class="card {kind_of(node.state)}{_shape(node)}" width="{width}" height="{height}" rx="6"/>',
             _sign(node.state, 16, 17),
-            f'<text class="name" x="30" y="21">{_text(_fit(name, width - 40, 13))}</text>',
+            f'<text class="name" x="30" y="21">{_text(_abridged(name, width - 40, 13))}</text>',
         ]
         y = 22.0
         for line, style in lines:
@@ -155,7 +155,7 @@ class _Drawing:
         frame = (
             f'<g>{_hint(node)}<rect class="box {kind_of(node.state)}" width="{size[0]:.1f}" height="{size[1]:.1f}" rx="8"/>'
             f"{_sign(node.state, 18, 19)}"
-            f'<text class="name" x="32" y="22">{_text(_fit(node.name, whole - 40, 13))}</text>'
+            f'<text class="name" x="32" y="22">{_text(_abridged(node.name, whole - 40, 13))}</text>'
             f'<text class="faint" x="32" y="38">{_text(_fit(line, whole - 40))}</text></g>'
         )
         x = (whole - width) / 2
@@ -235,6 +235,16 @@ def _fit(text: str, width: float, size: float = _SIZE) -> str:
         if used + _char("…") * scale <= width:
             kept = index + 1
     return text
+
+
+def _abridged(text: str, width: float, size: float) -> str:
+    """The text, cut in its middle where it is wider: names often differ at their ends alone."""
+    if _width(text, size) <= width:
+        return text
+    end = len(text)
+    while _width(text[end - 1 :], size) <= width / 3:
+        end -= 1
+    return _fit(text[:end], width - _width(text[end:], size), size) + text[end:]
 
 
 def _width(text: str, size: float) -> float:

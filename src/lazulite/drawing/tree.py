@@ -32,7 +32,7 @@ def write(
     pen = _Pen(width, colour, _SIGNS if unicode else _PLAIN, unicode)
     tally = picture.tally()
     took = duration(picture.began, picture.ended, now)
-    done = round(share(tally) * _BAR)
+    done = int(share(tally) * _BAR)  # full only once all is well
     bar = ("█" * done + "░" * (_BAR - done)) if unicode else ("#" * done + "." * (_BAR - done))
     title = printable(picture.title)
     name = f"  {picture.name}" if picture.name != picture.title else ""

@@ -28,7 +28,7 @@ class Direct:
     def terminate(self) -> None:
         """SIGTERM to all of the job's own processes (bubblewrap's outermost would take its children along at once)."""
         below = descendants.of(os.getpid())
-        spared = {pid for pid in below if self.run.bubblewrap and is_direct_child(pid)}
+        spared = {pid for pid in below if self.mounted and is_direct_child(pid)}
         descendants.signal_all([pid for pid in below if pid not in spared], signal.SIGTERM)
 
     def kill(self) -> None:
