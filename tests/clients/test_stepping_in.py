@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -94,6 +95,25 @@ def test_debug_runs_a_command_where_the_step_ran(server: RunningServer, failed: 
     assert lazulite(server, "job", "debug", failed.name, "--node", "use", "--", "exit 7").returncode == 7
 
 
+def test_inputs_are_told_and_stay_as_they_are(server: RunningServer, ml_client: MLClient, failed: Job) -> None:
+    given = next(server.home.glob("storage/**/made/a.txt"))
+    text = "echo more >> ${{inputs.folder}}/a.txt"
+    done = lazulite(server, "job", "debug", failed.name, "--node", "use", "--", text)
+    assert f"inputs.folder = $AZURE_ML_INPUT_folder, {given.parent}\n" in done.stderr
+    if shutil.which("bwrap"):
+        assert done.returncode == 1
+        assert given.read_text() == "word\n"
+    else:
+        assert "without bubblewrap nothing keeps a command from writing there" in done.stderr
+    folder = Input(type="uri_folder", path=str(given.parent), mode="rw_mount")
+    job = command(inputs={"d": folder, "n": 3}, command="ls ${{inputs.d}}", environment="bare:1", compute="serverless")
+    name = ended(ml_client, ml_client.jobs.create_or_update(job).name).name
+    done = lazulite(server, "job", "debug", name, "--", "cd ${{inputs.d}}; echo new > new.txt; ls")
+    assert done.stdout == "a.txt\nnew.txt\n"
+    assert "inputs.n = 3\n" in done.stderr
+    assert not list(server.home.glob("storage/**/new.txt"))
+
+
 def test_the_jobs_own_command_with_code_as_it_is_now(server: RunningServer, failed: Job, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("print('mended')\n")
     done = lazulite(server, "job", "debug", failed.name, "--node", "use", "--code", str(tmp_path), "--run")
@@ -113,6 +133,8 @@ def test_debug_says_what_is_wrong(server: RunningServer, failed: Job) -> None:
     assert "--code must name a folder" in lazulite(server, "job", "debug", failed.name, "--code", "nowhere").stderr
     nobody = lazulite(server, "job", "debug", failed.name, "--node", "use")
     assert "there is no terminal for a shell\n  -> name a command" in nobody.stderr
+    pdb = lazulite(server, "job", "debug", failed.name, "--node", "use", "--pdb")
+    assert "there is no terminal for pdb" in pdb.stderr
     assert "There is no job 'nothing'" in lazulite(server, "job", "debug", "nothing", "--", "ls").stderr
 
 
@@ -124,13 +146,25 @@ def test_a_shell_is_where_the_step_ran(server: RunningServer, failed: Job) -> No
         assert re.search(r"/lazulite-debug-\w+/run/exe/wd\r", said)
         assert "script.py" in said
         assert "colour=blue" in said
-        shell.type('test -t 0 && eval "$JOB_COMMAND"')  # which ends with `exit 4`, and with it the shell
-        shell.until("in script word")
+        shell.type('test -t 0 && bash -c "$JOB_COMMAND"; echo ended=$?')
+        assert "in script word" in shell.until("ended=4")
+        shell.type("\x10" * 3)  # three times up: what this shell was told, and before that the step's command
+        assert "in script word" in shell.until("exit\r\n")  # with which it ends, and with that the shell
         assert shell.ended() == 4
 
 
+def test_pdb_where_the_step_fails(server: RunningServer, failed: Job) -> None:
+    with Shell(server, failed.name, "--node", "use", "--pdb", "--", "python -u script.py nowhere && exit 9") as shell:
+        shell.until("(Pdb) ")
+        shell.type("p sys.argv")
+        shell.until("['script.py', 'nowhere']")
+        shell.type("q")
+        assert shell.ended() == 1
+
+
 def test_a_debugger_stops_in_the_steps_code(server: RunningServer, failed: Job) -> None:
-    arguments = command_line(server, "job", "debug", failed.name, "--node", "use", "--debugpy", "0")
+    text = "python -V; PYTHONPATH=. python -u script.py ${{inputs.folder}}; exit 4"
+    arguments = command_line(server, "job", "debug", failed.name, "--node", "use", "--debugpy", "0", "--", text)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:

@@ -31,9 +31,9 @@ def debug(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         raise CommandError(error.message, steps.hint(server, arguments, name) or error.hint) from None
     command = arguments.command
-    if not (command or arguments.run or arguments.debugpy is not None or sys.stdin.isatty()):
+    if not (sys.stdin.isatty() or ((command or arguments.run or arguments.debugpy is not None) and not arguments.pdb)):
         text = "name a command: `lazulite job debug NAME -- CMD`, or run the job's own with --run"
-        raise CommandError("there is no terminal for a shell", text)
+        raise CommandError(f"there is no terminal for {'pdb' if arguments.pdb else 'a shell'}", text)
     folder = Path(tempfile.mkdtemp(prefix="lazulite-debug-"))
     plan = of_scratch(found["plan"], folder)
     if code is not None:
@@ -43,8 +43,9 @@ def debug(arguments: argparse.Namespace) -> int:
         plan["command"] = command[0] if len(command) == 1 else shlex.join(command)
     if arguments.debugpy is not None:
         plan = debugger.waiting(plan, folder, arguments.debugpy, str(code) if code else None)
-    elif not command and not arguments.run:
-        return _shell(folder, plan, found["secrets"], arguments.node or name)
+    elif arguments.pdb or not (command or arguments.run):
+        plan = debugger.stopping(plan) if arguments.pdb else plan
+        return _at_terminal(folder, plan, found["secrets"], None if arguments.pdb else arguments.node or name)
     return _run(folder, plan, found["secrets"])
 
 
@@ -54,17 +55,24 @@ def of_scratch(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
         name: {**output, "kind": "path", "root": None, "url": None, "path": str(_output(folder, name, output))}
         for name, output in plan["outputs"].items()
     }
+    kind = plan["isolation"]["kind"]
     alone = {"nodes": 1, "processes_per_node": 1, "worker_count": 1, "parameter_server_count": 0}
     return {
         **plan,
         # Without the run: what is logged here goes to a run of its own.
         "variables": {name: value for name, value in plan["variables"].items() if name != "MLFLOW_RUN_ID"},
         "artifacts": str(folder / "artifacts"),
+        "inputs": {name: _unharmed(given) for name, given in plan["inputs"].items()},
         "outputs": outputs,
-        "isolation": {**plan["isolation"], "kind": "process"},
+        "isolation": {**plan["isolation"], "kind": "mounts" if kind == "bubblewrap" else kind},
         "distribution": {**plan["distribution"], **alone},
         "timeout_s": None,
     }
+
+
+def _unharmed(given: dict[str, Any]) -> dict[str, Any]:
+    """The input; of one that its job may write to, a copy."""
+    return {**given, "mode": "download"} if given["mode"] == "rw_mount" else given
 
 
 def _output(folder: Path, name: str, output: dict[str, Any]) -> Path:
@@ -85,14 +93,25 @@ def _code(given: str | None) -> Path | None:
 
 def _introduce(title: str, real: dict[str, Any], plan: dict[str, Any], folder: Path) -> None:
     _say(f"stepping into {title}; outputs and logs go to {folder}, the job itself is left as it is")
-    for output, told in plan["outputs"].items():
-        _say(f"  outputs.{output} -> {told['path']}")
+    for name, given in plan["inputs"].items():
+        _say(f"  inputs.{name} = {_told(name, given)}")
+    for name, told in plan["outputs"].items():
+        _say(f"  outputs.{name} -> {told['path']}")
+    if plan["isolation"]["kind"] == "process" and any(given["kind"] == "path" for given in plan["inputs"].values()):
+        _say("inputs are the data itself: without bubblewrap nothing keeps a command from writing there")
     count = _processes(real["distribution"])
     if count > 1:
         _say(f"the job has {count} processes; this is rank 0 by itself, and its world has one")
     if plan["code"] != real["code"]:
         _say(f"its code is a copy of {plan['code']['path']}")
-    _say(f"its command: {plan['command']}")
+    _say(f"its command: {plan['command'].strip()}")
+
+
+def _told(name: str, given: dict[str, Any]) -> str:
+    """A literal as it is, of data where it lies and the variable that has its path in the step."""
+    if given["kind"] == "literal":
+        return str(given["value"])
+    return f"$AZURE_ML_INPUT_{name}, {given['path'] or given['uri'] or given['url']}"
 
 
 def _processes(distribution: dict[str, Any]) -> int:
@@ -102,12 +121,34 @@ def _processes(distribution: dict[str, Any]) -> int:
     return int(distribution["nodes"] * (distribution["processes_per_node"] if kind else 1))
 
 
-def _shell(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], title: str) -> int:
-    _say('the command is in $JOB_COMMAND: `eval "$JOB_COMMAND"` runs it; `exit` leaves')
-    with terminal.Terminal(folder, title) as shell:
-        plan["command"] = shell.command(plan["command"])
-        shell.serve(_started(folder, plan, secrets), _interrupt(folder))
+def _at_terminal(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], shell: str | None) -> int:
+    """Run a shell of that title, or where there is none the job's command."""
+    if shell:
+        _say('the command is in $JOB_COMMAND: `bash -c "$JOB_COMMAND"` runs it, the up arrow brings it; `exit` leaves')
+    with terminal.Terminal(folder, shell or "") as here:
+        command = here.shell if shell else here.program
+        here.serve(
+            _started(folder, {**plan, "command": command(plan["command"])}, secrets),
+            _interrupt(folder),
+            _Activity(folder, end="\r\n").tell,
+        )
     return _ending(folder)
+
+
+class _Activity:
+    """Says what takes time before the command runs."""
+
+    def __init__(self, folder: Path, end: str = "\n") -> None:
+        self._folder = folder
+        self._end = end
+        self._told: str | None = None
+
+    def tell(self) -> None:
+        status = _status(self._folder) or {}
+        activity = status.get("activity") if status.get("phase") == "preparing" else None
+        if activity and activity != self._told:
+            print(f"lazulite: {activity}", file=sys.stderr, end=self._end, flush=True)
+        self._told = activity
 
 
 def _interrupt(folder: Path) -> terminal.Interrupt:
@@ -136,6 +177,7 @@ def _run(folder: Path, plan: dict[str, Any], secrets: dict[str, Any]) -> int:
     """Run the command to its end, its output passed on as it comes; Ctrl-C ends it."""
     agent = _started(folder, plan, secrets)
     log, shown = folder / "artifacts" / "user_logs" / "std_log.txt", 0
+    activity = _Activity(folder)
     while True:
         over = True
         try:
@@ -145,6 +187,7 @@ def _run(folder: Path, plan: dict[str, Any], secrets: dict[str, Any]) -> int:
         except KeyboardInterrupt:
             (folder / "run" / "cancel").touch()
             over = False
+        activity.tell()
         shown = _pass_on(log, shown)
         if over:
             return _ending(folder)

@@ -1,4 +1,4 @@
-"""`lazulite job debug --debugpy`: the step's Python program waits for a debugger before its first line."""
+"""`lazulite job debug --debugpy` and `--pdb`: the step's Python program under a debugger."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from typing import Any
 
 from lazulite.cli.errors import CommandError
 
-#: The first Python program of a command, but for `python -m pip` and the like that prepare for it.
-_PYTHON = re.compile(r"(?<![\w./-])(?P<python>(?:\S*/)?python(?:3(?:\.\d+)?)?)(?=\s+(?!-m\s+(?:pip|venv)\b)\S)")
+#: The first Python program of a command with the interpreter's options, but for `python -m pip`, `python -V` and the like.
+_PYTHON = re.compile(
+    r"(?<![\w./-])(?P<python>(?:\S*/)?python(?:3(?:\.\d+)?)?(?:\s+-(?:[bBdEIOPqsSuvx]+|[WX]\s*\S+))*)"
+    r"(?=\s+(?!-m\s+(?:pip|venv)\b)(?:-[cm]\s|[^-\s]))"
+)
 _PACKAGE = "debugpy"
+_POST_MORTEM = Path(__file__).resolve().parents[1] / "node" / "post_mortem.py"
 
 
 def waiting(plan: dict[str, Any], folder: Path, port: int, root: str | None = None) -> dict[str, Any]:
@@ -26,25 +30,44 @@ def waiting(plan: dict[str, Any], folder: Path, port: int, root: str | None = No
     a folder beside the step's environment, which is left as it is.
     Raises CommandError where the command has no Python program, or debugpy cannot be had.
     """
+    port = port or _free_port()
+    found = _program(plan, "--debugpy")
+    # By its path, so that the step's own variables stay as they are.
+    overlay = _overlay(plan, folder)
+    # Modules frozen into the interpreter would hide some break points.
+    options = f"-Xfrozen_modules=off {overlay / _PACKAGE} --listen 127.0.0.1:{port} --wait-for-client"
+    _say(folder, port, root)
+    return {**plan, "command": _under(plan["command"], found, options)}
+
+
+def stopping(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan with its program under pdb from the moment that it raises what it does not catch.
+
+    Raises CommandError where the command has no Python program, or one that pdb cannot read.
+    """
+    found = _program(plan, "--pdb")
+    if plan["command"][found.end() :].split(None, 1)[0] == "-c":
+        raise CommandError("--pdb needs a script or a module, and the command has its program after -c")
+    return {**plan, "command": _under(plan["command"], found, shlex.quote(str(_POST_MORTEM)))}
+
+
+def _program(plan: dict[str, Any], option: str) -> re.Match[str]:
     if plan.get("container"):
         raise CommandError(
-            "--debugpy does not reach into containers", "set runtime = process, or use `-- python -m pdb SCRIPT`"
+            f"{option} does not reach into containers", "set runtime = process, or use `-- python -m pdb SCRIPT`"
         )
-    port = port or _free_port()
     found = _PYTHON.search(plan["command"])
     if found is None:
         first = next(iter(plan["command"].strip().splitlines()), "it is empty")
         raise CommandError(
             f"the command runs no Python program itself: {first[:200]}",
-            "name one: `lazulite job debug NAME --debugpy -- python SCRIPT ARGUMENTS`",
+            f"name one: `lazulite job debug NAME {option} -- python SCRIPT ARGUMENTS`",
         )
-    # Modules frozen into the interpreter would hide some break points.
-    under = f"{found['python']} -Xfrozen_modules=off -m {_PACKAGE} --listen 127.0.0.1:{port} --wait-for-client"
-    command = plan["command"][: found.start()] + under + plan["command"][found.end() :]
-    overlay = _overlay(plan, folder)
-    path = ":".join(filter(None, (str(overlay), plan["variables"].get("PYTHONPATH"))))
-    _say(folder, port, root)
-    return {**plan, "command": command, "variables": {**plan["variables"], "PYTHONPATH": path}}
+    return found
+
+
+def _under(command: str, found: re.Match[str], what: str) -> str:
+    return f"{command[: found.end()]} {what}{command[found.end() :]}"
 
 
 def launch_json(folder: Path, port: int, root: str | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +15,13 @@ from lazulite.cli.client import call
 from lazulite.cli.errors import OK
 from lazulite.cli.home import Server, home_folder, required_server
 from lazulite.drawing import words
-from lazulite.drawing.state import moment
+from lazulite.drawing.state import OVER, moment
 
 _API = "api-version=2024-10-01"
 _PAGE = 100
+#: How long the command waits to see that a job takes notice of its being cancelled.
+_PATIENCE_S = 5.0
+_TICK_S = 0.1
 Json = dict[str, Any]
 
 
@@ -56,9 +60,18 @@ def show(arguments: argparse.Namespace) -> int:
 def cancel(arguments: argparse.Namespace) -> int:
     server = required_server(home_folder(arguments.home))
     name = steps.named(server, arguments)
+    before = state = _state(server, arguments, name)
     call(server, "POST", _path(arguments, name, "/cancel"), {})
-    print(call(server, "GET", _path(arguments, name))["properties"]["status"])
+    until = time.monotonic() + _PATIENCE_S
+    while state == before and state not in OVER and time.monotonic() < until:
+        time.sleep(_TICK_S)
+        state = _state(server, arguments, name)
+    print(state)
     return OK
+
+
+def _state(server: Server, arguments: argparse.Namespace, name: str) -> str:
+    return str(call(server, "GET", _path(arguments, name))["properties"]["status"])
 
 
 def rerun(arguments: argparse.Namespace) -> int:

@@ -142,12 +142,13 @@ def _add_debug(verbs: Any) -> argparse.ArgumentParser:
         "  lazulite job debug brave_fig_12 --node prepare/clean  in a step of a nested pipeline\n"
         "  lazulite job debug clever_ant_3 --node 7              in a trial of a sweep\n"
         "  lazulite job debug brave_fig_12 --node train -- 'head ${{inputs.data}}/a.csv'\n"
-        "  lazulite job debug brave_fig_12 --node train -- 'python -m pdb train.py --data ${{inputs.data}}'\n"
+        "  lazulite job debug brave_fig_12 --node train --pdb    where it failed, in Python's own debugger\n"
         "  lazulite job debug brave_fig_12 --node train --debugpy 5678\n"
         "  lazulite job debug brave_fig_12 --node train --code src/train --run  its command, with code as it is here now",
     )
     _add_step(parser)
-    parser.add_argument(
+    debuggers = parser.add_mutually_exclusive_group()
+    debuggers.add_argument(
         "--debugpy",
         type=port,
         nargs="?",
@@ -155,6 +156,7 @@ def _add_debug(verbs: Any) -> argparse.ArgumentParser:
         metavar="PORT",
         help="have the Python program wait for a debugger on this port; 0 picks a free one (5678)",
     )
+    debuggers.add_argument("--pdb", action="store_true", help="run the Python program, and stop in pdb where it fails")
     parser.add_argument("--code", metavar="DIR", help="take this folder in place of the code that was submitted")
     parser.add_argument("--run", action="store_true", help="run the job's own command")
     parser.set_defaults(command=[])

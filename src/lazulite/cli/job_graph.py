@@ -39,7 +39,7 @@ def graph(arguments: argparse.Namespace) -> int:
         if target is not None:
             _save(picture, target, steps.options(arguments))
         else:
-            shown = _show(picture, arguments.watch, shown)
+            shown = _show(picture, arguments.watch, shown, steps.options(arguments))
         if not arguments.watch or picture.over:
             break
         # A large pipeline takes longer to read, and is looked at less often.
@@ -80,7 +80,7 @@ def _save(picture: Picture, target: Path, options: str) -> None:
         raise CommandError(f"{target} cannot be written: {error.strerror}") from None
 
 
-def _show(picture: Picture, watch: bool, before: str) -> str:
+def _show(picture: Picture, watch: bool, before: str, options: str) -> str:
     """Onto the screen; where there is none, while watching, a line for each change. Returns what it said."""
     now, screen = dt.datetime.now(dt.UTC), sys.stdout.isatty()
     if watch and not screen and not picture.over:
@@ -91,6 +91,8 @@ def _show(picture: Picture, watch: bool, before: str) -> str:
     size = shutil.get_terminal_size((120, 50))
     colour = screen and "NO_COLOR" not in os.environ
     lines = tree.write(picture, now, width=size.columns if screen else 160, colour=colour, unicode=can_write("✓█"))
+    if any(picture.graph.failed()) and (picture.over or not watch):
+        lines += ["", f"  -> `{page.next_commands(picture, options)[0]}`"]
     if watch and screen:
         most = size.lines - 1 if not picture.over else len(lines)
         lines = lines if len(lines) <= most else [*lines[: most - 1], f"  and {len(lines) - most + 1} lines more"]

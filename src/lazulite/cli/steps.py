@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -39,10 +41,24 @@ def find(server: Server, arguments: argparse.Namespace, node: str) -> str:
     for name in node.split("/"):
         below = children(server, arguments, run)
         if name not in below:
-            raise CommandError(f"'{run}' has no step '{name}'", f"it has: {_listed(below)}")
+            raise _missing(server, arguments, run, name, below)
         properties = below[name].get("properties") or {}
         run = str(properties.get("azureml.reusedrunid") or below[name]["runId"])
     return run
+
+
+def _missing(
+    server: Server, arguments: argparse.Namespace, run: str, name: str, below: dict[str, dict[str, Any]]
+) -> CommandError:
+    """Why there is no step of that name: there is no such node, or it is a loop's body, or did not run."""
+    there = f"has: {_listed(below)}"
+    job = call(server, "GET", f"{workspace(arguments)}/jobs/{quote(run, safe='')}?api-version=2024-10-01")["properties"]
+    if name not in (job.get("jobs") or {}):
+        return CommandError(f"'{run}' has no step '{name}'", f"it {there}")
+    iterations = [step for step in below if step.startswith(f"{name}[")]
+    if iterations:
+        return CommandError(f"'{name}' is what a loop runs again and again", f"name one of: {_listed(iterations)}")
+    return CommandError(f"'{name}' has no job: it did not run, or runs nothing itself", f"'{run}' {there}")
 
 
 def hint(server: Server, arguments: argparse.Namespace, run: str) -> str:
@@ -79,7 +95,12 @@ def _name(parent: str, child: dict[str, Any]) -> str:
     return str(node) if node else str(child["runId"]).removeprefix(f"{parent}_")
 
 
-def _listed(below: dict[str, dict[str, Any]]) -> str:
-    names = sorted(below)
+def _listed(below: Iterable[str]) -> str:
+    names = sorted(below, key=_in_order)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (", ".join(names[:_SHOWN]) or "none") + more
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """`body[2]` before `body[10]`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -24,14 +24,15 @@ Interrupt = Callable[[], bool]
 
 
 class Terminal:
-    """Use as a context; `command` is what the other process runs, `serve` passes everything on until it ends.
+    """Use as a context; `shell` or `program` is what the other process runs, `serve` passes everything on until it ends.
 
     `folder` takes the shell's start-up file, `title` stands in its prompt.
     """
 
     def __init__(self, folder: Path, title: str) -> None:
         self._start = folder / "shell.sh"
-        self._start.write_text(f"PS1={shlex.quote(f'({title}) ' + chr(92) + 'w$ ')}\n")
+        prompt = shlex.quote(f"({title}) " + chr(92) + "w$ ")
+        self._start.write_text(f'PS1={prompt}\nhistory -s -- "$JOB_COMMAND"\n')
 
     def __enter__(self) -> Terminal:
         self._master, self._slave = os.openpty()
@@ -40,17 +41,24 @@ class Terminal:
         self._on_resize = signal.signal(signal.SIGWINCH, lambda *_: self._resize())
         return self
 
-    def command(self, job: str) -> str:
-        """A shell whose controlling terminal is this one, with the job's own command in JOB_COMMAND."""
+    def shell(self, job: str) -> str:
+        """A shell whose controlling terminal is this one, with the job's own command in JOB_COMMAND and its history."""
+        return self._here(job, f"bash --rcfile {shlex.quote(str(self._start))} -i")
+
+    def program(self, job: str) -> str:
+        """The job's own command, with this one as its controlling terminal."""
+        return self._here(job, 'bash -c "$JOB_COMMAND"')
+
+    def _here(self, job: str, command: str) -> str:
         name = shlex.quote(os.ttyname(self._slave))
         variables = f"TERM={shlex.quote(os.environ.get('TERM', 'xterm'))} JOB_COMMAND={shlex.quote(job)}"
-        bash = f"bash --rcfile {shlex.quote(str(self._start))} -i"
-        return f"{variables} setsid -c -w {bash} <{name} >{name} 2>&1"
+        return f"export {variables}; setsid -c -w {command} <{name} >{name} 2>&1"
 
-    def serve(self, agent: subprocess.Popen[bytes], interrupt: Interrupt) -> None:
+    def serve(self, agent: subprocess.Popen[bytes], interrupt: Interrupt, tick: Callable[[], None]) -> None:
         tty.setraw(0)
         listened = [0, self._master]
         while agent.poll() is None:
+            tick()
             ready, _, _ = select.select(listened, [], [], _TICK_S)
             if 0 in ready:
                 keys = os.read(0, _BYTES)

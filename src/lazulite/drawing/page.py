@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shlex
 from html import escape
 
@@ -22,7 +23,8 @@ _PAGE = """<!doctype html>
   :root {{ color-scheme: light dark; font: 15px/1.5 system-ui, "Segoe UI", sans-serif; }}
   body {{ margin: 0 auto; padding: 0 1rem 3rem; max-width: 110rem; }}
   .picture {{ overflow-x: auto; }}
-  .picture svg {{ display: block; margin: 0 auto; }}
+  .picture svg {{ display: block; margin: 0 auto; max-width: 100%; height: auto; }}
+  @media (prefers-color-scheme: dark) {{ body {{ background: #0d1117; }} }}
   section {{ max-width: 60rem; margin: 2rem auto 0; }}
   h2 {{ font-size: 1.1rem; }}
   pre {{ padding: .8rem 1rem; border: 1px solid #8884; border-radius: 6px; background: #8881; overflow-x: auto; }}
@@ -39,20 +41,28 @@ _PAGE = """<!doctype html>
 
 def write(picture: Picture, now: dt.datetime, options: str = "") -> str:
     """The page, which loads itself again until the job is over. `options` follow each command that it names."""
-    failures = list(picture.graph.failed())
-    name = shlex.quote(picture.name)
-    if failures:
-        heading = "Step into what failed"
-        commands = [f"lazulite job debug {name} --node {shlex.quote(path)}" for path, _ in failures[:_FAILURES]]
-        commands.append(f"lazulite job rerun {name}")
-    else:
-        heading = "The same on a terminal"
-        commands = [f"lazulite job graph {name}", f"lazulite job logs {name}"]
+    commands = next_commands(picture, options)
     wait = max(_REFRESH_S, sum(picture.tally().values()) // _A_SECOND)
     return _PAGE.format(
         refresh="" if picture.over else f'<meta http-equiv="refresh" content="{wait}">',
         title=escape(printable(picture.title)),
         picture=svg.draw(picture, now),
-        heading=heading,
-        commands="\n".join(escape(f"{printable(command)}{options}") for command in commands),
+        heading="Step into what failed" if any(picture.graph.failed()) else "The same on a terminal",
+        commands=escape("\n".join(commands)),
     )
+
+
+def next_commands(picture: Picture, options: str = "") -> list[str]:
+    """What to type next."""
+    name = shlex.quote(picture.name)
+    failures = list(itertools.islice(picture.graph.failed(), _FAILURES))
+    if failures:
+        commands = [
+            # A job that is no pipeline has itself for its only step.
+            f"lazulite job debug {name}" + (f" --node {shlex.quote(path)}" if node.run != picture.name else "")
+            for path, node in failures
+        ]
+        commands.append(f"lazulite job rerun {name}")
+    else:
+        commands = [f"lazulite job graph {name}", f"lazulite job logs {name}"]
+    return [f"{printable(command)}{options}" for command in commands]

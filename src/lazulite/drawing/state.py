@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lazulite.core.errors import ApiError
+from lazulite.drawing import errors
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_flow import Choice, Flow
@@ -26,14 +26,6 @@ OVER = frozenset({"Completed", "Failed", "Canceled"})
 #: What pipelines inside a pipeline cost: two requests each, at most so many of them.
 _OPENED = 40
 _ITERATIONS = 6
-#: Characters of an error that a picture shows.
-_ERROR = 300
-_LONG_WINDED = (
-    (re.compile(r" Please check log file '[^']*' for error details\."), ""),
-    (re.compile(r"^Execution failed\. The user's process "), "The process "),
-    (re.compile(r" CliV2AnonymousEnvironment:[0-9a-f]+"), ""),
-    (re.compile(r"/[^\s'\"]*/exe/wd/"), ""),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,17 +377,4 @@ def _unless_anonymous(component: str) -> str:
 
 
 def _error(run: Json) -> str:
-    """What went wrong, in a line: the last that the process wrote, or the first of the server's own words."""
-    message = str(((run.get("error") or {}).get("error") or {}).get("message") or "").strip()
-    first, _, said = message.partition("\nError: ")
-    lines = said.strip().splitlines()[-1:] or first.splitlines()[:1]
-    # Cut before it is shortened too: a line may be as long as what the process wrote.
-    line = _shortened(lines[0].strip()[: 4 * _ERROR]) if lines else ""
-    return line if len(line) <= _ERROR else f"{line[: _ERROR - 1]}…"
-
-
-def _shortened(line: str) -> str:
-    """Without what is the same everywhere, and what says nothing to a person."""
-    for pattern, shorter in _LONG_WINDED:
-        line = pattern.sub(shorter, line)
-    return line
+    return errors.in_a_line(str(((run.get("error") or {}).get("error") or {}).get("message") or ""))

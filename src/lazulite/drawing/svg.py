@@ -11,13 +11,15 @@ from lazulite.drawing import layout
 from lazulite.drawing.fold import fold
 from lazulite.drawing.layout import Point, Size
 from lazulite.drawing.state import Graph, Node, Picture, total
-from lazulite.drawing.words import counts, duration, kind_of, kind_word, printable, share, state_word, time_of
+from lazulite.drawing.words import counts, duration, kind_of, kind_word, printable, share, state_word, summary, time_of
 
 _MARGIN, _PAD, _TITLE = 24.0, 16.0, 46.0
 _NARROW, _WIDE = 150.0, 300.0
 _LINE = 16.0
 _SIZE = 12.0
 _FAILURES = 6
+#: How much a page may shrink the picture to have it in view whole.
+_SMALLEST = 0.7
 _TIP = 5.0
 
 
@@ -26,19 +28,20 @@ def draw(picture: Picture, now: dt.datetime) -> str:
     graph = fold(picture.graph)
     drawing = _Drawing(now)
     inner, size = drawing.graph(graph)
-    head, height = _head(picture, now)
     width = max(size[0], 560.0) + 2 * _MARGIN
+    head, height = _head(picture, now, width - 2 * _MARGIN)
     x = (width - size[0]) / 2
     body = "\n".join(_shifted(inner, x, height + _MARGIN))
     whole = height + size[1] + 2 * _MARGIN
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lz" viewBox="0 0 {width:.0f} {whole:.0f}" width="{width:.0f}" '
-        f'height="{whole:.0f}" role="img">\n<title>{_text(picture.title)}</title>\n<style>{_STYLE}</style>\n'
+        f'height="{whole:.0f}" style="min-width:{_SMALLEST * width:.0f}px" role="img">\n'
+        f"<title>{_text(picture.title)}</title>\n<style>{_STYLE}</style>\n"
         f'<rect class="ground" width="100%" height="100%"/>\n{head}\n{body}\n</svg>\n'
     )
 
 
-def _head(picture: Picture, now: dt.datetime) -> tuple[str, float]:
+def _head(picture: Picture, now: dt.datetime, width: float) -> tuple[str, float]:
     began = picture.began.strftime("%Y-%m-%d %H:%M:%S UTC") if picture.began else ""
     took = duration(picture.began, picture.ended, now)
     facts = [picture.name, picture.experiment, began, took]
@@ -49,7 +52,7 @@ def _head(picture: Picture, now: dt.datetime) -> tuple[str, float]:
         f'<text class="title" x="{_MARGIN + 24}" y="{y}">{_text(_fit(picture.title, 560, 18))}</text>',
         f'<text class="faint" x="{_MARGIN}" y="{y + 22}">{_text(" · ".join(f for f in facts if f))}</text>',
         f'<text x="{_MARGIN}" y="{y + 42}"><tspan class="strong {kind_of(picture.state)}">{state_word(picture.state)}</tspan>'
-        f" — {sum(tally.values()):,} steps: {_text(counts(tally))}</text>",
+        f" — {_text(summary(tally))}</text>",
     ]
     y += 42
     failures = [(path, node) for path, node in picture.graph.failed() if node.error]
@@ -58,7 +61,8 @@ def _head(picture: Picture, now: dt.datetime) -> tuple[str, float]:
     for path, node in failures[:_FAILURES]:
         y += 20
         name = f'<tspan class="strong">{_text(path)}</tspan>: ' if path else ""
-        lines.append(f'<text class="failed" x="{_MARGIN}" y="{y}">{name}{_text(_fit(node.error, 620))}</text>')
+        error = _text(_fit(node.error, width - _width(path, _SIZE)))
+        lines.append(f'<text class="failed" x="{_MARGIN}" y="{y}">{name}{error}</text>')
     if len(failures) > _FAILURES:
         y += 20
         lines.append(f'<text class="failed" x="{_MARGIN}" y="{y}">and {len(failures) - _FAILURES:,} more failed</text>')
@@ -97,7 +101,7 @@ class _Drawing:
         name = f"{node.name}  ×{node.count:,}" if node.count > 1 else node.name
         width = max(_width(name, 13), *(_width(line, _SIZE) for line, _ in lines)) + 42
         width = min(max(width, _NARROW), _WIDE)
-        height = 28 + _LINE * len(lines) + (8 if node.count > 1 else 0)
+        height = 31 + _LINE * len(lines) + (8 if node.count > 1 else 0)
         parts = []
         if node.count > 1:
             parts.append(
@@ -106,7 +110,7 @@ class _Drawing:
         parts += [
             f'<rect class="card {kind_of(node.state)}{_shape(node)}" width="{width}" height="{height}" rx="6"/>',
             _sign(node.state, 16, 17),
-            f'<text class="name" x="30" y="21">{_text(_fit(name, width - 40, 13))}</text>',
+            f'<text class="name" x="30" y="21">{_text(_abridged(name, width - 40, 13))}</text>',
         ]
         y = 22.0
         for line, style in lines:
@@ -151,7 +155,7 @@ class _Drawing:
         frame = (
             f'<g>{_hint(node)}<rect class="box {kind_of(node.state)}" width="{size[0]:.1f}" height="{size[1]:.1f}" rx="8"/>'
             f"{_sign(node.state, 18, 19)}"
-            f'<text class="name" x="32" y="22">{_text(_fit(node.name, whole - 40, 13))}</text>'
+            f'<text class="name" x="32" y="22">{_text(_abridged(node.name, whole - 40, 13))}</text>'
             f'<text class="faint" x="32" y="38">{_text(_fit(line, whole - 40))}</text></g>'
         )
         x = (whole - width) / 2
@@ -231,6 +235,16 @@ def _fit(text: str, width: float, size: float = _SIZE) -> str:
         if used + _char("…") * scale <= width:
             kept = index + 1
     return text
+
+
+def _abridged(text: str, width: float, size: float) -> str:
+    """The text, cut in its middle where it is wider: names often differ at their ends alone."""
+    if _width(text, size) <= width:
+        return text
+    end = len(text)
+    while _width(text[end - 1 :], size) <= width / 3:
+        end -= 1
+    return _fit(text[:end], width - _width(text[end:], size), size) + text[end:]
 
 
 def _width(text: str, size: float) -> float:

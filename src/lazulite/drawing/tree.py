@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lazulite.drawing.fold import fold
 from lazulite.drawing.state import Graph, Node, Picture
-from lazulite.drawing.words import counts, duration, kind_of, kind_word, printable, share, state_word, time_of
+from lazulite.drawing.words import counts, duration, kind_of, kind_word, printable, share, state_word, summary, time_of
 
 _SIGNS = {
     "completed": "✓", "failed": "✗", "canceled": "■", "running": "▶", "preparing": "…", "queued": "○", "waiting": "·",
@@ -32,13 +32,13 @@ def write(
     pen = _Pen(width, colour, _SIGNS if unicode else _PLAIN, unicode)
     tally = picture.tally()
     took = duration(picture.began, picture.ended, now)
-    done = round(share(tally) * _BAR)
+    done = int(share(tally) * _BAR)  # full only once all is well
     bar = ("█" * done + "░" * (_BAR - done)) if unicode else ("#" * done + "." * (_BAR - done))
     title = printable(picture.title)
     name = f"  {picture.name}" if picture.name != picture.title else ""
     lines = [
         pen.line(picture.state, f"{title}{name}  {state_word(picture.state)}{pen.dot}{took}", strong=True),
-        pen.cut(f"  {bar} {sum(tally.values()):,} steps: {counts(tally)}"),
+        pen.cut(f"  {bar} {summary(tally)}"),
         "",
     ]
     graph = fold(picture.graph)

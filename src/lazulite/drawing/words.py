@@ -77,6 +77,12 @@ def counts(tally: Mapping[str, int]) -> str:
     return " · ".join(f"{count:,} {state_word(state)}" for state, count in told)
 
 
+def summary(tally: Mapping[str, int]) -> str:
+    """`4 steps: 1 failed · 3 completed`."""
+    steps = sum(tally.values())
+    return f"{steps:,} step{'' if steps == 1 else 's'}: {counts(tally)}"
+
+
 def share(tally: Mapping[str, int]) -> float:
     """How much of it is over and well, from 0 to 1."""
     return sum(count for state, count in tally.items() if state in _HARMLESS) / max(1, sum(tally.values()))

@@ -195,7 +195,8 @@ class Transfer(msgspec.Struct, kw_only=True):
 
 class Isolation(msgspec.Struct, kw_only=True):
     kind: str = "process"
-    """`bubblewrap` or `process`; `container` where the environment is an image."""
+    """`bubblewrap` or `process`; `container` where the environment is an image; `mounts`, for who steps into a job, is a
+    process that sees the machine as it is, and its inputs as bubblewrap mounts them: they cannot be written to."""
     bwrap: str = "bwrap"
     hide: list[str] = []
     """Folders the job must not see: the platform's home and whatever else holds others' data."""

@@ -16,18 +16,19 @@ class Direct:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        if not run.bubblewrap:
+        self.mounted = run.bubblewrap or run.plan["isolation"]["kind"] == "mounts"
+        if not self.mounted:
             isolation.link_mounts(run)
 
     def start(self, rank: Rank, command: str, output: int) -> int:
         inner = ["/bin/bash" if os.path.exists("/bin/bash") else "bash", "-c", command]
-        argv = isolation.command(self.run, inner) if self.run.bubblewrap else inner
+        argv = isolation.command(self.run, inner) if self.mounted else inner
         return spawn.start(argv, variables(self.run, rank), self.run.workdir, output, limits=limits(self.run))
 
     def terminate(self) -> None:
         """SIGTERM to all of the job's own processes (bubblewrap's outermost would take its children along at once)."""
         below = descendants.of(os.getpid())
-        spared = {pid for pid in below if self.run.bubblewrap and is_direct_child(pid)}
+        spared = {pid for pid in below if self.mounted and is_direct_child(pid)}
         descendants.signal_all([pid for pid in below if pid not in spared], signal.SIGTERM)
 
     def kill(self) -> None:

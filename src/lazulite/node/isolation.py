@@ -34,13 +34,25 @@ def probe(bwrap: str = "bwrap") -> dict[str, Any]:
 
 
 def command(run: "Run", inner: list[str]) -> list[str]:
-    """`inner` in a view of the machine that has the job's folders, its environment and the system, and no more."""
-    arguments = [*base(run), *bind_copies(run)]
-    for folder in (run.path("exe"), run.path("cap"), run.path("home"), run.layer):
-        arguments += ["--bind", folder, folder]
+    """`inner` in a view of the machine that has the job's folders, its environment and the system, and no more.
+
+    Of the kind `mounts` the view is the machine as it is, and the mounts.
+    """
+    if run.plan["isolation"]["kind"] == "mounts":
+        arguments = [program(run), "--dev-bind", "/", "/", "--die-with-parent"]
+    else:
+        arguments = [*base(run), *bind_copies(run)]
+        for folder in (run.path("exe"), run.path("cap"), run.path("home"), run.layer):
+            arguments += ["--bind", folder, folder]
     for mount in run.mounts:
         arguments += ["--bind" if mount.writable else "--ro-bind", mount.source, mount.target]
     return [*arguments, "--chdir", run.workdir, "--", *inner]
+
+
+def program(run: "Run") -> str:
+    """bubblewrap's own path: the job's PATH begins with folders that packages write to."""
+    asked: str = run.plan["isolation"]["bwrap"]
+    return os.path.abspath(shutil.which(asked, path=os.environ.get("PATH", os.defpath)) or asked)
 
 
 def confined_build(run: "Run", inner: list[str], writable: list[str]) -> list[str]:
@@ -54,9 +66,7 @@ def confined_build(run: "Run", inner: list[str], writable: list[str]) -> list[st
 def base(run: "Run") -> list[str]:
     """bubblewrap's own part: the system, what is hidden in it, and what is shown again below that."""
     asked = run.plan["isolation"]
-    # By its own path: the job's PATH begins with folders that packages write to.
-    bwrap = shutil.which(asked["bwrap"], path=os.environ.get("PATH", os.defpath)) or asked["bwrap"]
-    arguments = [os.path.abspath(bwrap), *view(temporary=run.path("tmp"))]
+    arguments = [program(run), *view(temporary=run.path("tmp"))]
     for folder in asked["hide"]:
         if os.path.isdir(folder):
             arguments += ["--tmpfs", folder]

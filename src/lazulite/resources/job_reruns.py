@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.engine import Connection
 
+from lazulite.core import arm_id
 from lazulite.core.errors import conflict, nearest, validation
 from lazulite.model import job_status
 from lazulite.model import pipeline_flow as flow
@@ -39,7 +40,9 @@ def document(connection: Connection, job: Resource, start: str | None) -> Json:
     properties["properties"] = {**own, "lazulite.rerunof": job.name}
     body: Json = {"properties": properties}
     if kind == "Pipeline":
-        _check(job.name, _nodes(job), start)
+        if start is not None:
+            _check(job.name, _nodes(job), start)
+            _check_iterations(connection, job, start)
         body["rerun"] = again(connection, job, start)
     return body
 
@@ -88,10 +91,8 @@ def _nodes(job: Resource) -> Mapping[str, Json]:
     return found
 
 
-def _check(where: str, nodes: Mapping[str, Json], start: str | None) -> None:
+def _check(where: str, nodes: Mapping[str, Json], start: str) -> None:
     """Raises ApiError 400 that lists the nodes there are."""
-    if start is None:
-        return
     step, _, inner = start.partition("/")
     node = flow.node_of(step)[0]
     if node not in nodes:
@@ -102,7 +103,30 @@ def _check(where: str, nodes: Mapping[str, Json], start: str | None) -> None:
         text += hint if "Did you mean" in hint else ""  # otherwise it lists them, too
         raise validation(text, "from")
     if inner:
-        _check(f"{where}/{node}", nodes[node].get("nodes") or {}, inner)
+        below = nodes[node].get("nodes")
+        if not below:
+            raise validation(
+                f"'{node}' of '{where}' is no pipeline and runs again whole: leave out '/{inner}'.", "from"
+            )
+        _check(f"{where}/{node}", below, inner)
+
+
+def _check_iterations(connection: Connection, job: Resource, start: str) -> None:
+    """Raises ApiError 400 that lists the steps of a loop, where the earlier job had none of that number."""
+    step, _, inner = start.partition("/")
+    steps = children(connection, job)
+    node, iteration = flow.node_of(step)
+    if iteration is not None and steps and step not in steps:
+        numbers = sorted(found[1] for found in map(flow.node_of, steps) if found[0] == node and found[1] is not None)
+        had = (
+            f"it had {flow.step(node, numbers[0])} to {flow.step(node, numbers[-1])}"
+            if numbers
+            else "it was in no loop"
+        )
+        raise validation(f"'{node}' of '{job.name}' had no step '{step}'; {had}.", "from")
+    below = resources.get(connection, f"{arm_id.workspace_of(job.id)}/jobs/{steps[step]}") if step in steps else None
+    if inner and below is not None:
+        _check_iterations(connection, below, inner)
 
 
 def _from(nodes: Mapping[str, Json], start: str) -> list[str]:

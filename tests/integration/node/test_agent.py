@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,7 +144,11 @@ def sleepers(marker: str) -> list[str]:
     return [pid for pid in found if alive(int(pid))]
 
 
-def test_a_cancelled_process_may_tidy_up(a_run: ARun, isolation: Isolation) -> None:
+@pytest.mark.parametrize("kind", ["process", "bubblewrap", "mounts"])
+def test_a_cancelled_process_may_tidy_up(a_run: ARun, kind: str) -> None:
+    if kind != "process" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    isolation = Isolation(kind=kind)
     command = "trap 'echo tidied; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     run = a_run(command, isolation=isolation).start()
     until(lambda: (run.artifacts / "user_logs/std_log.txt").exists() and "up" in run.log())

@@ -1,5 +1,6 @@
 """Code, inputs and outputs in all their modes."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_writing_to_inputs(a_run: ARun, data: Path, isolation: Isolation) -> Non
         assert not (data / "new.txt").exists()
     assert attempt("rw_mount") == "completed"
     assert (data / "new.txt").exists()
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+def test_with_mounts_alone_the_machine_is_as_it_is_but_for_inputs(a_run: ARun, data: Path, tmp_path: Path) -> None:
+    isolation = Isolation(kind="mounts", hide=[str(tmp_path)])
+    command = f"readlink -f ${{{{inputs.d}}}}; ls {tmp_path}; echo x > ${{{{inputs.d}}}}/new.txt"
+    run = a_run(command, inputs={"d": Input(kind="path", path=str(data))}, isolation=isolation).start()
+    assert run.wait()["outcome"] == "failed"
+    assert f"{run.folder}/cap/data-capability/wd/INPUT_d\n" in run.log()
+    assert "runs\n" in run.log()
+    assert "Read-only file system" in run.log()
+    assert not (data / "new.txt").exists()
 
 
 def test_direct_passes_the_address(a_run: ARun, data: Path) -> None:

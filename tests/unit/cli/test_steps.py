@@ -32,13 +32,15 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             [child(f"b{n}") for n in range(999)] + [child("sub", "Failed")],
             "2000",
         ),
-        "runs/p/children?$top=1000&$continuationtoken=2000": ([child(f"c{n}") for n in range(500)], None),
+        "runs/p/children?$top=1000&$continuationtoken=2000": ([child(f"body[{n}]") for n in range(500)], None),
         "runs/run-sub/children?$top=1000": ([child("x y", "Failed", **{"azureml.reusedrunid": "earlier"})], None),
     }
     paths: list[str] = []
 
     def call(_server: Any, _method: str, path: str) -> dict[str, Any]:
         paths.append(path)
+        if "/jobs/" in path:
+            return {"properties": {"jobs": {name: {} for name in ("a1", "sub", "late", "body")}}}
         value, token = pages[path.split("/mlw-default/")[1]]
         return {"value": value, "continuationToken": token}
 
@@ -58,6 +60,21 @@ def test_a_step_is_found_by_its_path_and_stands_for_the_run_it_reuses(asked: lis
     with pytest.raises(CommandError) as error:
         steps.named(SERVER, arguments(node="z"))
     assert error.value.hint.endswith("and 2480 more")
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "hint"),
+    [
+        ("z", "'p' has no step 'z'", "it has: a0, a1, a2"),
+        ("late", "'late' has no job: it did not run, or runs nothing itself", "'p' has: a0, a1, a2"),
+        ("body", "'body' is what a loop runs again and again", "name one of: body[0], body[1], body[2]"),
+    ],
+)
+def test_why_there_is_no_such_step(asked: list[str], name: str, why: str, hint: str) -> None:
+    with pytest.raises(CommandError) as error:
+        steps.named(SERVER, arguments(node=name))
+    assert error.value.message == why
+    assert error.value.hint.startswith(hint)
 
 
 def test_the_hint_is_a_command_to_type(asked: list[str]) -> None:

@@ -87,10 +87,35 @@ def test_what_has_no_end_is_cut(text: str) -> None:
     assert all(len(one) < 400 for one in texts(svg.draw(found, NOW)))
 
 
+def test_long_names_keep_their_ends_and_long_errors_have_the_width_of_the_picture() -> None:
+    nodes = {f"{'a_long_name_' * 4}{n}": node(component=str(n)) for n in range(8)}
+    failed = next(iter(nodes))
+    error = "ValueError: " + "something is wrong here " * 6
+    server = Server({"p": nodes}, {"p": [step(failed, "Failed", error)]})
+    said = texts(svg.draw(state.read(server, "p"), NOW))
+    names = [line for line in said if line.startswith("a_long_name") and line[-1].isdigit()]
+    assert len(set(names)) == 8
+    assert all("…" in name for name in names)
+    assert f"{failed}: {error.strip()}" in said
+
+
 def test_the_page_names_the_commands_for_what_failed() -> None:
     written = page.write(picture(), NOW, " --home /h")
     assert "lazulite job debug p --node train --home /h\nlazulite job rerun p --home /h" in written
     assert "http-equiv" not in written
+
+
+def test_a_job_that_is_no_pipeline_is_stepped_into_by_its_own_name() -> None:
+    class Alone(Server):
+        def job(self, name: str) -> dict[str, Any]:
+            return {"jobType": "Command"}
+
+    found = state.read(Alone({}, status="Failed", error="KeyError: 1"), "p")
+    assert page.next_commands(found, " --home /h") == [
+        "lazulite job debug p --home /h",
+        "lazulite job rerun p --home /h",
+    ]
+    assert "1 step: 1 failed" in tree.write(found, NOW)[1]
 
 
 def test_the_page_loads_itself_again_while_the_job_runs() -> None:

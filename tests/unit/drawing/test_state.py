@@ -1,6 +1,5 @@
 from typing import Any
 
-import pytest
 from tests.unit.drawing.documents import Server, node, pipeline_step, run, step
 
 from lazulite.drawing import state
@@ -26,31 +25,6 @@ def test_nodes_have_the_states_of_their_runs_and_what_they_wait_for() -> None:
     assert graph.nodes["b"].component == "step"
     assert graph.nodes["c"].needs == [Edge("b", "made"), Edge("a", "made")]
     assert [path for path, _ in graph.failed()] == ["b"]
-
-
-@pytest.mark.parametrize(
-    ("message", "shown"),
-    [
-        (
-            "Execution failed. The user's process exited with status code 3. Please check log file 'x' for error details.\n"
-            "The process wrote nothing.",
-            "The process exited with status code 3.",
-        ),
-        (
-            f"The environment CliV2AnonymousEnvironment:{'0af' * 21} could not be built. There is no package 'x'.\nFrom a log:",
-            "The environment could not be built. There is no package 'x'.",
-        ),
-        (
-            "Execution failed.\nError: python: can't open file '/home/a/runs/5/1/exe/wd/sub/b.py': [Errno 2]\n",
-            "python: can't open file 'sub/b.py': [Errno 2]",
-        ),
-        ("", ""),
-        (f"Execution failed.\nError: {'x' * 100_000}", f"{'x' * 299}…"),
-    ],
-)
-def test_errors_are_told_in_a_line(message: str, shown: str) -> None:
-    server = Server({"p": {"a": node()}}, {"p": [step("a", "Failed", message)]})
-    assert state.read(server, "p").graph.nodes["a"].error == shown
 
 
 def test_what_the_end_of_the_pipeline_kept_from_running() -> None:

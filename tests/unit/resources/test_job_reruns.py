@@ -73,6 +73,19 @@ def test_a_step_of_no_node(world: EngineWorld) -> None:
         fresh(world, "bdy[1]")
 
 
+@pytest.mark.parametrize(
+    ("start", "why"),
+    [
+        ("each[7]", r"'each' of 'p' had no step 'each\[7\]'; it had each\[0\] to each\[2\]"),
+        ("last[0]", r"had no step 'last\[0\]'; it was in no loop"),
+        ("last/1", "'last' of 'p' is no pipeline and runs again whole: leave out '/1'"),
+    ],
+)
+def test_a_step_that_there_was_not(world: EngineWorld, start: str, why: str) -> None:
+    with pytest.raises(ApiError, match=why):
+        fresh(world, start)
+
+
 def test_a_step_is_fresh_by_itself_or_with_its_node() -> None:
     rerun = {"fresh": ["a[1]", "b"]}
     found = {step for step in ("a", "a[0]", "a[1]", "b", "b[0]") if job_reruns.is_fresh(rerun, step)}
