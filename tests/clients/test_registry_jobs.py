@@ -279,6 +279,25 @@ def test_refusals_name_the_node_and_what_there_is(ml_client: MLClient, registry:
     assert "does not write to the registry 'team'" in refused(ml_client, job)
 
 
+def test_a_pipeline_sent_again_under_its_name(ml_client: MLClient, registry: MLClient) -> None:
+    write, show = registry.components.get("write", "1"), registry.components.get("show", "1")
+
+    def sent(component: Any, **inputs: Any) -> Job:
+        @dsl.pipeline(name="again", default_compute="cpu-cluster")
+        def pipeline() -> None:
+            step = component(**inputs)
+            step.name = "step"
+
+        job = pipeline()
+        job.name, job.tags = "sent-again", {"sent": "again"}
+        return ml_client.jobs.create_or_update(job)
+
+    sent(write, text="x")
+    assert sent(write, text="x").tags == {"sent": "again"}
+    with pytest.raises(HttpResponseError, match="jobs.step.componentId cannot change"):
+        sent(show, file=Input(type="uri_file", path=f"{R}/data/word/versions/1"))
+
+
 def test_a_new_version_is_not_the_old_one(
     server: RunningServer, ml_client: MLClient, registry: MLClient, folder: Path
 ) -> None:

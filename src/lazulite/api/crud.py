@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from lazulite.api import filters, lro, paging, write
 from lazulite.api.context import ApiContext, document
+from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request
 from lazulite.core.web import Handler, JsonResponse, Route, json_body
@@ -32,7 +33,6 @@ class _Endpoint:
     def __init__(self, context: ApiContext, type_: ResourceType, lead: str) -> None:
         self._context = context
         self._type = type_
-        self._collection_name = type_.collection.rsplit("/", 1)[-1]
         self._collection = lead + _GROUP + _collection_path(type_)
         self._item = f"{self._collection}/{{{_item_name(type_)}}}"
 
@@ -179,7 +179,7 @@ class _Endpoint:
                 reading = self._context.reading(connection, request)
                 found = resources.get(connection, id_)
                 if found is None and action.absent:
-                    write.require_parent(connection, id_.split(f"/{self._collection_name}/")[0])
+                    write.require_parent(connection, arm_id.asset_home(id_))
                     found = resources.new(id_, self._type.type, {})
                 if found is None:
                     raise versions.missing(reading, self._type, id_)
@@ -232,7 +232,7 @@ class _Endpoint:
                 shown = {item["name"] for item in items}
                 items += [item for item in extra if item["name"] not in shown and wanted(item)]
             if not items and more is None and self._type.shape is not Shape.TRACKED:
-                write.require_parent(connection, parent.split(f"/{self._collection_name}/")[0])
+                write.require_parent(connection, arm_id.asset_home(parent))
             return items[: page.limit] if page.bounded else items, more
 
         items, last = await self._context.database.read(transaction)

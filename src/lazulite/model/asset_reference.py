@@ -65,6 +65,7 @@ _ARM_LEAD = r"(?:subscriptions/[^/]+/resourcegroups/[^/]+/providers/[^/]+/)?"
 _REGISTRY = re.compile(rf"^(?:azureml:)?/{{0,2}}{_ARM_LEAD}registries/([^/]+)/", re.IGNORECASE)
 _SAYS_VERSION = re.compile(r"(?:/versions/|^[^:/]+:)([^:/@]+)/?$")
 _DATA = re.compile(r"/(?:data|models)/[^/]+/(?:versions|labels)/[^/]+/?$")
+_PLACE = re.compile(r"^azureml://(?:subscriptions/.*?/workspaces/[^/]+/)?(?:datastores|jobs)/", re.IGNORECASE)
 _VERSIONED = re.compile(r"^(?P<name>[^:@/]+)(?::(?P<version>[^:@/]+)|@(?P<label>[^:@/]+))?$")
 _BLOB_HOST = re.compile(r"^(?P<account>.+?)\.(?:blob|dfs|file)\.[^/]+$")
 _PATH_STYLE = re.compile(r"^(?P<account>[^/]+/storage/v1/[^/]+)/_?\.(?:blob|dfs|file)\.[^/]+/(?P<rest>.*)$")
@@ -89,7 +90,7 @@ def asset(text: str, collection: str) -> AssetReference:
 def is_asset(text: str) -> bool:
     """Whether the text names an asset rather than a place."""
     if text.startswith("azureml://"):
-        return of_registry(text) is not None or bool(_DATA.search(text))
+        return of_registry(text) is not None or (bool(_DATA.search(text)) and not _PLACE.match(text))
     if text.startswith(("azureml:", "/subscriptions/", "subscriptions/")):
         return True
     return "://" not in text and not text.startswith("runs:/") and bool(_VERSIONED.match(text))
@@ -176,6 +177,9 @@ def _from_path(path: str, collection: str, text: str) -> AssetReference:
         raise ValueError(f"'{text}' does not name one of the {collection}")
     name, rest = parts[start + 1].removeprefix("azureml:"), parts[start + 2 :]
     kind = rest[0].lower() if rest else None
+    if ":" in name or "@" in name:
+        version = "/versions/<version>" if ":" in name else "/labels/<label>"
+        raise ValueError(f"'{text}' must say after the name which one is meant: {re.split('[:@]', name)[0]}{version}")
     if kind not in (None, "versions", "labels") or len(rest) not in (0, 2):
         raise ValueError(f"'{text}' goes on after the name with '{'/'.join(rest)}': /versions/<v> or /labels/<l>")
     return AssetReference(
@@ -188,12 +192,11 @@ def _from_path(path: str, collection: str, text: str) -> AssetReference:
 
 
 def _workspace(parts: list[str], lowered: list[str]) -> str | None:
-    try:
-        group = parts[lowered.index("resourcegroups") + 1]
-        name = parts[lowered.index("workspaces") + 1]
-    except (ValueError, IndexError):
+    """The ARM id of `subscriptions/s/resourcegroups/g[/providers/p]/workspaces/w/...`; None for anything else."""
+    at = 6 if lowered[4:5] == ["providers"] else 4
+    if lowered[2:3] != ["resourcegroups"] or lowered[at : at + 1] != ["workspaces"] or len(parts) < at + 2:
         return None
-    return arm_id.workspace_id(parts[1], group, name)
+    return arm_id.workspace_id(parts[1], parts[3], parts[at + 1])
 
 
 def _last_index(parts: list[str], wanted: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lazulite.core.errors import conflict
+from lazulite.model import asset_reference
 from lazulite.model import pipeline_graph as graph
 from lazulite.resources import references
 from lazulite.resources.declaration import Write
@@ -43,13 +44,15 @@ def _changed_node(write: Write, existing: Resource, nodes: Json) -> str | None:
     pinned = (existing.spec.get("resolved") or {}).get("nodes") or {}
     if set(nodes) != set(pinned):
         return "jobs"
+    earlier = existing.properties["jobs"]
     components: dict[str, str] = {}
     for name, node in nodes.items():
         reference, ran = graph.component_of(_object(node)), pinned[name].get("component")
-        if reference is None or ran is None:
+        if reference is None or ran is None or reference == graph.component_of(earlier[name]):
             continue
         if reference not in components:
-            components[reference] = references.component(write.connection, write.workspace, reference).id
+            found = references.component(write.connection, write.workspace, reference, access=write.require)
+            components[reference] = asset_reference.spelled(found.id)
         if components[reference].lower() != str(ran).lower():
             return f"jobs.{name}.componentId"
     return None

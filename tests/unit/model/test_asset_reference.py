@@ -47,6 +47,10 @@ WS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServi
             "azureml://subscriptions/s/resourcegroups/g/workspaces/w/environments/e/versions/1",
             AssetReference("e", version="1", workspace=WS),
         ),
+        (
+            f"{WS.replace('/g/', '/workspaces/')}/environments/e/versions/1",
+            AssetReference("e", version="1", workspace=WS.replace("/g/", "/workspaces/")),
+        ),
     ],
 )
 def test_every_way_to_name_an_asset(text: str, expected: AssetReference) -> None:
@@ -61,10 +65,29 @@ def test_what_names_no_environment_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("azureml://registries/r/environments/e@latest", "e/labels/<label>"),
+        ("azureml://registries/r/environments/e:1", "e/versions/<version>"),
+        (f"{WS}/environments/e:1", "e/versions/<version>"),
+    ],
+)
+def test_short_and_long_forms_do_not_mix(text: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        asset(text, "environments")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("azureml://datastores/d/paths/a/b.csv", DatastorePlace("d", "a/b.csv")),
         ("azureml://datastores/d/paths/", DatastorePlace("d", "")),
+        ("azureml://datastores/d/paths/models/m/versions/1", DatastorePlace("d", "models/m/versions/1")),
+        ("azureml://jobs/j/outputs/o/paths/data/d/versions/1", JobOutputPlace("j", "o", "data/d/versions/1")),
+        (
+            "azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/d/paths/data/d/versions/1/",
+            DatastorePlace("d", "data/d/versions/1/", WS),
+        ),
         ("azureml://datastores/d/ExperimentRun/x", DatastorePlace("d", "ExperimentRun/x")),
         (
             "azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/d/paths/a/",

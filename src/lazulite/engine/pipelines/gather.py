@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
+from lazulite.core.paths import path_beneath
 from lazulite.engine.jobs import controls
 from lazulite.engine.jobs.facts import output_location
 from lazulite.model import job_status
@@ -92,32 +94,39 @@ def _local(storage: StorageLocator, where: Location, loop: str) -> Path:
 
 
 def _link(folder: Path, sources: Sequence[Path]) -> None:
-    """A folder per item with hard links to its files, and last the table that lists them."""
+    """A folder per item with hard links to its files, and last the table that lists them.
+
+    Jobs may write there too: no link is followed, neither of theirs nor of the folder's. Raises UnsafePath.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     lines = ["type: mltable", "paths:" if sources else "paths: []"]
     for number, source in enumerate(sources):
-        target = folder / str(number)
         if source.is_file():
-            target.mkdir(parents=True, exist_ok=True)
-            _link_file(source, target / source.name)
+            _link_file(source, _inside(folder, str(number)) / source.name)
             lines.append(f"- file: {json.dumps(f'./{number}/{source.name}')}")
             continue
-        target.mkdir(parents=True, exist_ok=True)
-        for root, _, files in os.walk(source):
-            inner = target / Path(root).relative_to(source)
-            inner.mkdir(parents=True, exist_ok=True)
-            for file in files:
-                _link_file(Path(root) / file, inner / file)
+        for root, _, names in os.walk(source):
+            inner = _inside(folder, str(number), *Path(root).relative_to(source).parts)
+            for name in names:
+                _link_file(Path(root) / name, inner / name)
         lines.append(f"- folder: ./{number}")
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{_TABLE}.part"
-    partial.write_text("\n".join(lines) + "\n")
-    partial.replace(folder / _TABLE)
+    aside = folder / f".lazulite-{secrets.token_hex(16)}.part"  # a name that cannot be guessed
+    with aside.open("x") as file:
+        file.write("\n".join(lines) + "\n")
+    aside.replace(folder / _TABLE)
+
+
+def _inside(folder: Path, *below: str) -> Path:
+    """The folder of these names below another one, made where it is missing."""
+    found = path_beneath(folder, "/".join(below))
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def _link_file(source: Path, target: Path) -> None:
-    if target.exists():
-        return  # from an earlier try
+    if source.is_symlink() or target.exists():
+        return  # the latter from an earlier try
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:  # another file system, or one without hard links
-        shutil.copy2(source, target)
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -13,6 +13,7 @@ import pytest
 
 from lazulite.core.clock import iso
 from lazulite.core.errors import ApiError
+from lazulite.core.paths import UnsafePath
 from lazulite.engine.pipelines import gather, reuse
 from lazulite.model import job_status
 from lazulite.model.job_status import JobOutput, JobState, JobStatus
@@ -79,6 +80,33 @@ def test_files_keep_their_names(world: EngineWorld) -> None:
     gathered(world, "uri_file", [step(world, "s", JobOutput(f"{STORE}/one.csv", "uri_file"))])
     assert '- file: "./0/one.csv"' in (place / "azureml/p/every.out/MLTable").read_text()
     assert (place / "azureml/p/every.out/0/one.csv").read_text() == "1"
+
+
+def test_links_of_jobs_are_not_followed(world: EngineWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = world.storage.root / ACCOUNT / "blobs"
+    (blobs / "a").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (blobs / "a/kept").write_text("kept")
+    (blobs / "a/link").symlink_to(tmp_path / "secret")
+    monkeypatch.setattr(os, "link", lambda *a, **k: (_ for _ in ()).throw(OSError()))  # as between file systems
+    gathered(world, "uri_folder", [step(world, "a", JobOutput(f"{STORE}/a/", "uri_folder"))], f"{STORE}/chosen/")
+    assert [file.name for file in (blobs / "chosen/0").iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("planted", ["0", "0/deep"])
+def test_nothing_is_written_through_a_link_where_outputs_are_gathered(
+    world: EngineWorld, tmp_path: Path, planted: str
+) -> None:
+    blobs, outside = world.storage.root / ACCOUNT / "blobs", tmp_path / "outside"
+    (blobs / "a/deep").mkdir(parents=True)
+    (blobs / "a/deep/x.txt").write_text("x")
+    outside.mkdir()
+    link = blobs / "chosen" / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(UnsafePath, match="is a symbolic link"):
+        gathered(world, "uri_folder", [step(world, "a", JobOutput(f"{STORE}/a/", "uri_folder"))], f"{STORE}/chosen/")
+    assert not list(outside.iterdir())
 
 
 def test_a_step_that_was_gathered_is_still_as_it_left_its_file(world: EngineWorld) -> None:
