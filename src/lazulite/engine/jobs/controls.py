@@ -82,7 +82,9 @@ def _step(job: Resource) -> str:
 
 
 def _missing(job: Resource, name: str) -> ApiError:
-    text = f"The step '{_step(job)}' gave no value for its control output '{name}': write it to ${{{{outputs.{name}}}}}."
+    text = (
+        f"The step '{_step(job)}' gave no value for its control output '{name}': write it to ${{{{outputs.{name}}}}}."
+    )
     return ApiError(400, "ControlOutputMissing", text)
 
 
