@@ -14,6 +14,13 @@ RP = WS.rsplit("/workspaces/", 1)[0]
 ENVIRONMENT = {"environmentId": "azureml:AzureML-sklearn-1.5@latest"}
 
 
+COMPONENT = f"{WS}/components/c/versions/1"
+
+
+def pipeline(**nodes: Any) -> dict[str, Any]:
+    return {"properties": {"jobType": "Pipeline", "jobs": nodes}}
+
+
 def job(**properties: Any) -> dict[str, Any]:
     return {"properties": {"jobType": "Command", "command": "echo", **ENVIRONMENT, **properties}}
 
@@ -62,6 +69,24 @@ CORPUS = [
         "properties.distribution.distributionType"),
     Bad("tags is a text", "PUT", f"{WS}/jobs/j", job(tags="x"), 400, "tags", "properties.tags"),
     Bad("properties is a list", "PUT", f"{WS}/jobs/j", {"properties": []}, 400, "object", "properties"),
+    Bad("node with a list of inputs", "PUT", f"{WS}/jobs/j", pipeline(a={"componentId": COMPONENT, "inputs": [1]}), 400,
+        "expected `object | null`", "properties.jobs.a.inputs"),
+    Bad("node with a text for its outputs", "PUT", f"{WS}/jobs/j",
+        pipeline(a={"componentId": COMPONENT, "outputs": "x"}), 400, "expected `object | null`", "properties.jobs.a.outputs"),
+    Bad("node with a list in its inputs", "PUT", f"{WS}/jobs/j",
+        pipeline(a={"componentId": COMPONENT, "inputs": {"x": [1]}}), 400, "got `array`", "properties.jobs.a.inputs.x"),
+    Bad("node with a text for its variables", "PUT", f"{WS}/jobs/j",
+        pipeline(a={"componentId": COMPONENT, "environmentVariables": "x"}), 400, "object",
+        "properties.jobs.a.environment_variables"),
+    Bad("settings is a text", "PUT", f"{WS}/jobs/j",
+        {"properties": {"jobType": "Pipeline", "settings": "x", "jobs": {"a": {}}}}, 400, "object", "properties.settings"),
+    Bad("trial with a text for its resources", "PUT", f"{WS}/jobs/j",
+        {"properties": {"jobType": "Sweep", "trial": {"resources": "x"}}}, 400, "object", "properties.trial.resources"),
+    Bad("component with a text as output", "PUT", f"{WS}/components/c/versions/1",
+        {"properties": {"componentSpec": {"type": "command", "outputs": {"o": "uri_folder"}}}}, 400, "object",
+        "properties.componentSpec.outputs.o"),
+    Bad("half a character", "PUT", f"{WS}/jobs/j", None, 400, "half of a character", "body",
+        raw=b'{"properties": {"jobType": "Command", "command": "\\ud800"}}'),
     Bad("not JSON", "PUT", f"{WS}/jobs/j", None, 400, "not JSON", "body", raw=b"{'a': 1}"),
     Bad("cut JSON", "PUT", f"{WS}/jobs/j", None, 400, "not JSON", "body", raw=b'{"properties": {"jobType'),
     Bad("not UTF-8", "PUT", f"{WS}/jobs/j", None, 400, "JSON", "body", raw=b"{\"a\": \"\xff\xfe\"}"),

@@ -88,6 +88,8 @@ async def json_body(request: Request, *, required: bool = True) -> dict[str, Any
         document = _lenient(raw, error)
     except RecursionError:
         raise bad_request("The body is nested too deeply.", "body", code="InvalidRequestContent") from None
+    if b"\\u" in raw:
+        _check_encodable(document)
     if not isinstance(document, dict):
         raise bad_request(
             f"The body must be a JSON object, and is a JSON {type(document).__name__}.",
@@ -104,6 +106,19 @@ def _lenient(raw: bytes, error: Exception) -> Any:
     except (ValueError, RecursionError):
         raise bad_request(
             f"The body is not JSON: {error}. Check quotes, commas and the text's encoding (UTF-8).",
+            "body",
+            code="InvalidRequestContent",
+        ) from None
+
+
+def _check_encodable(document: Any) -> None:
+    # JSON can spell half of a character ("\\ud800"), which no file, database or answer can hold.
+    try:
+        msgspec.json.encode(document)
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise bad_request(
+            f"The body has '{half}', half of a character: write both halves, or the character itself.",
             "body",
             code="InvalidRequestContent",
         ) from None

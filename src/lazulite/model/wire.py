@@ -6,15 +6,19 @@ must be there is each resource type's own rule.
 
 from __future__ import annotations
 
+import functools
+import operator
+import re
 from typing import Any
 
 import msgspec
 
 from lazulite.core.errors import validation
 
-Texts = dict[str, str | int | float | bool | None]
+Scalar = str | int | float | bool | None
+Texts = dict[str, Scalar]
 Object = dict[str, Any]
-_MAX_TEXT = 1_000_000
+_CAPITAL = re.compile("[A-Z]")
 
 
 class _Wire(msgspec.Struct, rename="camel", kw_only=True):
@@ -54,7 +58,46 @@ class Model(Asset):
 
 
 class Component(Asset):
-    component_spec: Object | None = None
+    class Spec(msgspec.Struct, kw_only=True):
+        """What all kinds have, in the words of YAML."""
+
+        command: str | None = None
+        code: str | None = None
+        inputs: dict[str, Object | None] | None = None
+        outputs: dict[str, Object | None] | None = None
+        jobs: Object | None = None
+        environment_variables: Object | None = None
+        resources: Object | None = None
+        distribution: Object | None = None
+        retry_settings: Object | None = None
+        task: str | Object | None = None
+
+    component_spec: Spec | None = None
+
+
+class Node(msgspec.Struct, kw_only=True):
+    """A node of a pipeline, in the words of YAML; what it says may be an expression, which stands in a text."""
+
+    type: str | None = None
+    component_id: str | None = None
+    compute: str | None = None
+    compute_id: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    inputs: dict[str, Scalar | Object] | None = None
+    outputs: dict[str, str | Object | None] | None = None
+    trial: Object | None = None
+    task: str | Object | None = None
+    tags: Object | None = None
+    properties: Object | None = None
+    environment_variables: Object | None = None
+    resources: Object | None = None
+    limits: Object | None = None
+    distribution: Object | None = None
+    identity: Object | None = None
+    queue_settings: Object | None = None
+    services: dict[str, Object | None] | None = None
+    retry_settings: Object | None = None
 
 
 class Code(Asset):
@@ -137,7 +180,7 @@ class Job(Asset):
         job_input_type: str | None = None
         uri: str | None = None
         mode: str | None = None
-        value: str | int | float | bool | None = None
+        value: Scalar = None
 
     class Output(_Wire):
         job_output_type: str | None = None
@@ -145,6 +188,14 @@ class Job(Asset):
         mode: str | None = None
         asset_name: str | None = None
         asset_version: str | None = None
+
+    class Trial(_Wire):
+        command: str | None = None
+        code_id: str | None = None
+        environment_id: str | None = None
+        environment_variables: Texts | None = None
+        resources: Job.Resources | None = None
+        distribution: Job.Distribution | None = None
 
     job_type: str | None = None
     command: str | None = None
@@ -163,6 +214,8 @@ class Job(Asset):
     identity: Identity | None = None
     queue_settings: Queue | None = None
     services: dict[str, Object | None] | None = None
+    settings: Object | None = None
+    trial: Trial | None = None
 
 
 class Workspace(_Wire):
@@ -199,11 +252,43 @@ def check(document: Object, properties: type[msgspec.Struct] | None) -> None:
         _convert(document.get("properties") or {}, properties, "properties")
 
 
+def check_node(node: Object, target: str) -> None:
+    """Refuse values of the wrong type in a node of a pipeline, whose fields clients also send in camelCase."""
+    _convert({_snake(name): value for name, value in node.items() if value is not None}, Node, target)
+
+
+def _snake(name: str) -> str:
+    return _CAPITAL.sub(lambda found: f"_{found[0].lower()}", name)
+
+
 def _convert(value: Object, kind: type[msgspec.Struct], at: str) -> None:
+    found = _refused(value, kind)
+    if found is None:
+        return
+    said, field = found
+    target = ".".join(part for part in (at, _spelled(value, kind, field)) if part)
+    raise validation(f"{target or 'The body'}: {said[:1].lower()}{said[1:]}.", target or "body")
+
+
+def _refused(value: Object, kind: type[msgspec.Struct]) -> tuple[str, str] | None:
+    """What is wrong, and the field's path; None where the value fits."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         said, _, path = str(error).partition(" - at `")
-        field = path.rstrip("`").removeprefix("$").removeprefix(".")
-        target = ".".join(part for part in (at, field) if part)
-        raise validation(f"{target or 'The body'}: {said[:1].lower()}{said[1:]}.", target or "body") from None
+        return said, path.rstrip("`").removeprefix("$").removeprefix(".")
+    return None
+
+
+def _spelled(value: Object, kind: type[msgspec.Struct], field: str) -> str:
+    """The path with the name that msgspec writes as `[...]`: it is found by looking at the entries one by one."""
+    above, unnamed, below = field.partition("[...]")
+    if not unnamed:
+        return field
+    steps = above.split(".")
+    entries: Object = functools.reduce(operator.getitem, steps, value)
+    for name, item in entries.items():
+        alone = functools.reduce(lambda inner, step: {step: inner}, reversed(steps), {name: item})
+        if _refused(alone, kind) is not None:
+            return f"{above}.{name}{below}"
+    return field

@@ -13,6 +13,7 @@ from lazulite.resources.pipeline_references import no_such_input, not_given
 from lazulite.resources.pipeline_scope import Node, find_compute, known_text
 from lazulite.store.resources import Json
 
+_COUNTS = ("instance_count", "process_count_per_instance", "worker_count", "parameter_server_count")
 _DATA: Json = {"jobInputType": "uri_folder", "uri": "azureml://unknown"}
 
 
@@ -25,7 +26,7 @@ def check_command(node: Node) -> Json:
             text = f"The command of the node '{node.name}' uses ${{{{inputs.{wanted}}}}}, an optional input without a "
             text += f"value: give it one, or write that part of the command as $[[... ${{{{inputs.{wanted}}}}}]]."
             raise validation(text, f"{node.target}.inputs.{name}")
-    _check_instances(node)
+    _check_counts(node)
     return _pin_run(node, node.spec)
 
 
@@ -85,6 +86,15 @@ def check_inputs(node: Node) -> dict[str, Json | None]:
     return found
 
 
+def check_outputs(node: Node) -> None:
+    """What a node says of its outputs is of outputs that its component has. Raises ApiError."""
+    declared = node.spec.get("outputs") or {}
+    for name in node.sent.get("outputs") or {}:
+        if name not in declared and name not in graph.IMPLICIT_OUTPUTS:
+            text = f"The component of the node '{node.name}' has no output '{name}'.{nearest(name, declared)}"
+            raise validation(text, f"{node.target}.outputs.{name}")
+
+
 def check_literal(name: str, bound: Json, declared: Json, where: str, target: str) -> None:
     kind = str(declared.get("type") or "string").lower()
     if kind not in graph.PRIMITIVES:
@@ -94,14 +104,16 @@ def check_literal(name: str, bound: Json, declared: Json, where: str, target: st
         typed_inputs.check(name, bound.get("value"), declared, where=where, target=target)
 
 
-def _check_instances(node: Node) -> None:
-    resources = node.sent.get("resources")
-    count = graph.field(resources, "instance_count") if isinstance(resources, dict) else None
-    if count is None or "${{" in str(count):
-        return
-    if not str(count).isdigit() or int(count) < 1:
-        text = f"instance_count of the node '{node.name}' is {count} and must be a whole number from 1."
-        raise validation(text, f"{node.target}.resources.instance_count")
+def _check_counts(node: Node) -> None:
+    """The numbers that say how many nodes and processes there are, as the node or its component gives them."""
+    for part, least in (("resources", 1), ("distribution", 0)):
+        for said in (node.sent.get(part), node.spec.get(part)):
+            for name in _COUNTS if isinstance(said, dict) else ():
+                count = graph.field(said, name)
+                if count is None or "${{" in str(count) or (str(count).isdecimal() and int(str(count)) >= least):
+                    continue
+                text = f"{name} of the node '{node.name}' is {count} and must be a whole number from {least}."
+                raise validation(text, f"{node.target}.{part}.{name}")
 
 
 def _pin_run(node: Node, spec: Json) -> Json:

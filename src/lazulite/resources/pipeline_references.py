@@ -26,7 +26,7 @@ def check(scope: Scope, name: str, sent: Json, target: str) -> None:
                 case InputOf(wanted) if wanted not in scope.inputs:
                     raise no_such_input(scope, name, wanted, f"{target}.{part}")
                 case OutputOf(other, output):
-                    _check_output_of(scope, name, other, output, target)
+                    _check_output_of(scope, name, other, output, f"{target}.{part}")
     for output, value in (sent.get("outputs") or {}).items():
         bound = graph.whole(value.get("value") or graph.field(value, "uri")) if isinstance(value, dict) else None
         if not isinstance(bound, WrittenTo):
@@ -65,10 +65,10 @@ def no_such_input(scope: Scope, name: str, wanted: str, target: str) -> ApiError
 def _check_output_of(scope: Scope, name: str, other: str, output: str, target: str) -> None:
     if other not in scope.nodes:
         text = f"The node '{name}' takes an output of '{other}', and {scope.where} has no such node."
-        raise validation(text + nearest(other, scope.nodes), f"{target}.inputs")
+        raise validation(text + nearest(other, scope.nodes), target)
     other = _source(scope, name, other, target)
     sent = scope.nodes[other]
-    if output in graph.IMPLICIT_OUTPUTS or not isinstance(sent, dict) or output in (sent.get("outputs") or {}):
+    if output in graph.IMPLICIT_OUTPUTS or not isinstance(sent, dict):
         return
     if graph.node_type(sent) not in WITH_COMPONENT:
         return
@@ -77,7 +77,7 @@ def _check_output_of(scope: Scope, name: str, other: str, output: str, target: s
     )
     if output not in declared:
         text = f"The node '{name}' takes the output '{output}' of '{other}', which has no such output."
-        raise validation(text + nearest(output, declared), f"{target}.inputs")
+        raise validation(text + nearest(output, declared), target)
 
 
 def _source(scope: Scope, name: str, other: str, target: str) -> str:
@@ -87,8 +87,8 @@ def _source(scope: Scope, name: str, other: str, target: str) -> str:
         return control.body if control.body in scope.nodes else other
     if control is not None:
         text = f"The node '{name}' takes an output of '{other}', which has none: take that of a node that it runs."
-        raise validation(text, f"{target}.inputs")
+        raise validation(text, target)
     if isinstance(loop, Spread):
         text = f"The node '{name}' takes an output of '{other}', which runs many times: take that of '{loop.name}'."
-        raise validation(text, f"{target}.inputs")
+        raise validation(text, target)
     return other

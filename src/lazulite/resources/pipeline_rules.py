@@ -13,7 +13,7 @@ from typing import Any
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError, nearest, not_implemented, validation
-from lazulite.model import asset_reference, data_transfer
+from lazulite.model import asset_reference, data_transfer, wire
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_flow import Spread
@@ -118,6 +118,7 @@ def _check_node(scope: Scope, name: str, sent: Any) -> Json:
     target = f"{scope.target}.{name}"
     if not isinstance(sent, dict):
         raise validation(f"The node '{name}' must be an object.", target)
+    wire.check_node(sent, target)
     kind = graph.node_type(sent)
     if kind not in _KNOWN:
         raise validation(f"The node '{name}' has the type '{kind}'.{nearest(kind, _KNOWN)}", f"{target}.type")
@@ -134,6 +135,7 @@ def _check_node(scope: Scope, name: str, sent: Any) -> Json:
         flow_rules.check(scope.flow.controls[name], _surroundings(scope))
         return {"type": kind, "needs": sorted(needs - scope.flow.ran_by(name)), "soft": []}
     node = Node(scope, name, sent, component_of(scope, name, sent, target))
+    pipeline_nodes.check_outputs(node)
     component = asset_reference.spelled(node.component.id)
     pinned = {"type": kind, "component": component, "needs": sorted(needs), "soft": _soft(node), "data": _data(node)}
     return pinned | check(_with_items(node))

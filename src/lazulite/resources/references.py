@@ -177,7 +177,8 @@ def _missing(
         )
     if known and found.name.lower() in (name.lower() for name in known):
         return not_found(f"The curated environment '{found.name}' has no version or label '{wanted}'.", target)
-    names = {version.id.rsplit("/", 3)[1] for version in resources.under(c, home, type_)} | set(known or ())
+    versions = [version for version in resources.under(c, home, type_) if not version.properties.get("isAnonymous")]
+    names = {version.id.rsplit("/", 3)[1] for version in versions} | set(known or ())
     near = nearest(found.name, names)
     if registry is None:
         return not_found(f"There is no {noun} '{found.name}'.{near}", target)

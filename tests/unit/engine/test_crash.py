@@ -182,6 +182,26 @@ async def test_a_crash_anywhere_and_a_cancel_meanwhile_leave_nothing_running(cra
     assert endings == {JobState.CANCELED, JobState.COMPLETED}
 
 
+async def test_a_run_that_ends_by_itself_after_a_crash_and_a_cancel_keeps_its_outputs(crash_world: EngineWorld) -> None:
+    world, completed = crash_world, 0
+
+    async def prepare(job: str) -> None:
+        world.submit(job, outputs={"o": {}})
+
+    async for point, job in crashes(world, prepare):
+        world.cancel(job)
+        for run in world.fake.runs.values():
+            world.fake.finish(run.key.job)
+        world.new_engine()
+        await run_rounds(world)
+        status = world.status(job)
+        assert status.terminal, point
+        if status.state is JobState.COMPLETED:
+            completed += 1
+            assert list(status.outputs) == ["o"], point
+    assert completed > 1
+
+
 async def test_a_crash_anywhere_during_a_cancel_still_cancels(crash_world: EngineWorld) -> None:
     world = crash_world
 

@@ -21,12 +21,12 @@ from lazulite.engine.jobs.decide import Action, Finish, Launch, Place, Record, R
 from lazulite.engine.jobs.environment import EnvironmentPlanner
 from lazulite.engine.jobs.facts import gather
 from lazulite.engine.jobs.finish import register_outputs
-from lazulite.engine.jobs.plan import Planned, build, timeout_s
+from lazulite.engine.jobs.plan import Planned, build, described, timeout_s
 from lazulite.engine.jobs.record import JOBS, is_command, save
 from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.engine.states import advance
 from lazulite.model import job_status
-from lazulite.model.job_status import ACTIVE, JobState, JobStatus
+from lazulite.model.job_status import ACTIVE, JobOutput, JobState, JobStatus
 from lazulite.store import resources
 from lazulite.store.database import Database, changed
 from lazulite.store.locations import StorageLocator
@@ -92,11 +92,19 @@ class JobController:
         if status.handle is None and status.nodes is not None and (cancel or status.evict is not None):
             handle = await backend.find(_run_key(job, status))
             if handle is not None:
-                status = msgspec.structs.replace(status, handle=handle, backend=backend.name)
+                outputs = await self._outputs(job)
+                status = msgspec.structs.replace(status, handle=handle, backend=backend.name, outputs=outputs)
         if status.handle is None:
             return status, None
         self._live[job.key] = (backend, status.handle)
         return status, await backend.inspect(status.handle)
+
+    async def _outputs(self, job: Resource) -> dict[str, JobOutput]:
+        """Where a run writes that was started and not noted; nothing where what the job refers to is gone by now."""
+        try:
+            return described(job, await self._database.read(lambda c: gather(c, job, self._storage, None)))
+        except ApiError:
+            return {}
 
     async def _do(self, job: Resource, status: JobStatus, action: Action) -> float | None:
         match action:

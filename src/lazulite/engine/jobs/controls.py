@@ -38,6 +38,8 @@ def settle(c: Connection, storage: StorageLocator, job: Resource, ending: JobSta
     outputs = dict(ending.outputs)
     try:
         for name, kind in wanted.items():
+            if name not in outputs:
+                raise _missing(job, name)
             value = read(c, storage, job, name, outputs[name].uri)
             _check(job, name, value, kind)
             outputs[name] = msgspec.structs.replace(outputs[name], value=value)
@@ -59,21 +61,31 @@ def read(c: Connection, storage: StorageLocator, job: Resource, name: str, uri: 
         return str(said[name])
     where = places.locate(c, arm_id.workspace_of(job.id), storage, uri)
     path = storage.local_path(where.account, where.container, where.path) if where.account and where.container else None
-    step = job.spec.get("node") or job.name
+    step = _step(job)
     if path is None:
         text = (
             f"The control output '{name}' of the step '{step}' lies at '{where.uri}'; only plain folders can be read."
         )
         raise ApiError(501, "NotImplemented", text)
     if not path.is_file():
-        text = f"The step '{step}' gave no value for its control output '{name}': write it to ${{{{outputs.{name}}}}}."
-        raise ApiError(400, "ControlOutputMissing", text)
+        raise _missing(job, name)
     with path.open("rb") as file:
         found = file.read(MAX_BYTES + 1)
     if len(found) > MAX_BYTES:
         text = f"The control output '{name}' of the step '{step}' is longer than {MAX_BYTES} bytes."
         raise ApiError(400, "ControlOutputTooLong", text)
     return found.decode(errors="replace").strip()
+
+
+def _step(job: Resource) -> str:
+    return str(job.spec.get("node") or job.name)
+
+
+def _missing(job: Resource, name: str) -> ApiError:
+    text = (
+        f"The step '{_step(job)}' gave no value for its control output '{name}': write it to ${{{{outputs.{name}}}}}."
+    )
+    return ApiError(400, "ControlOutputMissing", text)
 
 
 def _said(job: Resource) -> Json:
@@ -89,7 +101,7 @@ def _said(job: Resource) -> Json:
 
 
 def _check(job: Resource, name: str, value: str, kind: str) -> None:
-    where = f"the step '{job.spec.get('node') or job.name}'"
+    where = f"the step '{_step(job)}'"
     try:
         typed_inputs.check(name, value, {"type": kind}, where=where, target=f"outputs.{name}")
     except ApiError as error:

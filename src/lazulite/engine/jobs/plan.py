@@ -97,7 +97,16 @@ def build(
         ca_bundle=settings.ca_bundle,
     )
     secrets = RunSecrets(variables=_secret_variables(token), queries=queries)
-    return Planned(plan, secrets, _described(properties.get("outputs") or {}, facts), _notes(properties, facts))
+    return Planned(plan, secrets, described(job, facts), _notes(properties, facts))
+
+
+def described(job: Resource, facts: Facts) -> dict[str, JobOutput]:
+    """What a job's status says of its outputs."""
+    given: Json = job.properties.get("outputs") or {}
+    return {
+        name: JobOutput(where.uri, str((given.get(name) or {}).get("jobOutputType") or "uri_folder"))
+        for name, where in facts.outputs.items()
+    }
 
 
 def variables(job: Resource, facts: Facts, settings: EngineSettings) -> dict[str, str]:
@@ -273,13 +282,6 @@ def _outputs(given: Json, facts: Facts, places: _Places) -> dict[str, Output]:
             raise ApiError(400, "OutputNotReachable", f"Output '{name}' cannot be written to '{where.uri}' from here.")
         found[name] = Output(kind=DataKind.BLOB, type=kind, mode=mode, url=address, uri=where.uri)
     return found
-
-
-def _described(given: Json, facts: Facts) -> dict[str, JobOutput]:
-    return {
-        name: JobOutput(where.uri, str((given.get(name) or {}).get("jobOutputType") or "uri_folder"))
-        for name, where in facts.outputs.items()
-    }
 
 
 def _mode(value: Json, otherwise: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
@@ -22,6 +24,8 @@ from lazulite.resources import job_reruns, places, references, typed_inputs
 from lazulite.store import resources
 from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,12 @@ def prepare(c: Connection, storage: StorageLocator, pipeline: Resource, ready: R
         return Birth(ready.step, ready.attempt, child, error=JobError(error.code, error.message))
     except (UnsafePath, ValueError) as error:
         return Birth(ready.step, ready.attempt, child, error=JobError("UserError/InvalidNode", str(error)))
+    except SQLAlchemyError:
+        raise  # passes: the loop tries again
+    except Exception as error:
+        log.exception("no job could be made for the step %s of %s", ready.step, pipeline.name)
+        text = f"The step could not be prepared: {type(error).__name__}: {error}"
+        return Birth(ready.step, ready.attempt, child, error=JobError("InternalError", text))
 
 
 def gathered(
