@@ -19,6 +19,7 @@ Json = dict[str, Any]
 _PROGRAM = "python ../lazulite_parallel"
 _INPUT = re.compile(r"\$\{\{\s*inputs\.([\w.-]+)\s*\}\}")
 _OUTPUT = re.compile(r"\$\{\{\s*outputs\.([\w.-]+)\s*\}\}")
+_LINE_END = re.compile(r"\s*\\?\s*\n\s*")
 _SIZE = re.compile(r"(\d+)\s*([kmg]b)?", re.IGNORECASE)
 _UNITS = {"": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 
@@ -54,7 +55,7 @@ def check(name: str, sent: Json, spec: Json, target: str) -> None:
 def command(sent: Json, spec: Json) -> str:
     """The driver's command line: the entry script's arguments are its own."""
     arguments = (sent.get("task") or {}).get("program_arguments") or task(spec).get("program_arguments") or ""
-    return f"{_PROGRAM} {' '.join(str(arguments).split())}".strip()
+    return f"{_PROGRAM} {_LINE_END.sub(' ', str(arguments).strip())}".strip()
 
 
 def settings(sent: Json, spec: Json, inputs: Mapping[str, Json]) -> Json:

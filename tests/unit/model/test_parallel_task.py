@@ -47,6 +47,11 @@ def test_what_a_component_says() -> None:
     assert parallel_task.command({}, SPEC) == "python ../lazulite_parallel --a ${{inputs.size}} --b"
 
 
+def test_arguments_on_several_lines_are_one_command_and_quoted_ones_stay_as_they_are() -> None:
+    sent = {"task": {"program_arguments": "--a 'b  c'\n  --d e \\\n  --f\n"}}
+    assert parallel_task.command(sent, SPEC).endswith("lazulite_parallel --a 'b  c' --d e --f")
+
+
 def test_what_a_node_says_counts_more() -> None:
     sent = {
         "mini_batch_size": "1MB",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,9 +62,8 @@ def _of_rows(settings: Settings, table: Table) -> Division:
         groups = _grouped(settings, table, files)
         batches = [Batch(n, pieces=[Piece(file) for file in g.files], key=g.key) for n, g in enumerate(groups)]
         return Division(_some(batches), table, f"{len(files)} files of a table by {', '.join(settings.partition_keys)}")
-    groups_of_pieces = _packed(cuts.pieces(settings, table, files), settings.bytes_per_batch)
-    batches = [Batch(number, pieces=pieces) for number, pieces in enumerate(groups_of_pieces)]
-    text = f"{len(files)} files of a table, about {settings.bytes_per_batch} bytes in a mini-batch"
+    batches = [Batch(number, pieces=[piece]) for number, piece in enumerate(cuts.pieces(settings, table, files))]
+    text = f"{len(files)} files of a table, of each at most about {settings.bytes_per_batch} bytes in a mini-batch"
     return Division(_some(batches), table, text)
 
 
@@ -99,17 +97,3 @@ def _grouped(settings: Settings, table: Table | None, files: list[str]) -> list[
         key = {name: values[name] for name in settings.partition_keys}
         groups.setdefault(tuple(key.values()), _Group(key)).files.append(file)
     return list(groups.values())
-
-
-def _packed(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:
-    """Pieces together until they come to that many bytes."""
-    held: list[Piece] = []
-    total = 0
-    for piece in pieces:
-        if held and total + piece.size > size:
-            yield held
-            held, total = [], 0
-        held.append(piece)
-        total += piece.size
-    if held:
-        yield held

@@ -25,8 +25,6 @@ class Piece:
     path: str
     start: int = 0
     end: int | None = None
-    size: int = 0
-    """In bytes; of rows, about."""
     stored: bool = False
     """The file is a DataFrame that `stored` wrote."""
 
@@ -44,7 +42,7 @@ def pieces(settings: Settings, table: Table, files: list[str]) -> Iterator[Piece
         if table.reader == "read_parquet":
             yield from _of_parquet(path, settings.bytes_per_batch)
         elif _is_one(path, table):
-            yield Piece(path, size=os.path.getsize(path))
+            yield Piece(path)
         else:
             has_header = rows.has_header(table, path, files[0])
             yield from _of_text(path, settings.bytes_per_batch, has_header)
@@ -92,7 +90,7 @@ def _of_text(path: str, size: int, has_header: bool) -> Iterator[Piece]:
             file.seek(start + size - 1)
             file.readline()
             end = min(file.tell(), total)
-            yield Piece(path, start, end, end - start)
+            yield Piece(path, start, end)
             start = end
 
 
@@ -102,4 +100,4 @@ def _of_parquet(path: str, size: int) -> Iterator[Piece]:
     step = max(1, size // each)
     for start in range(0, count, step):
         end = min(start + step, count)
-        yield Piece(path, start, end, (end - start) * each)
+        yield Piece(path, start, end)

@@ -42,6 +42,7 @@ class Driver:
         self._report = Report(settings, len(division.batches), division.description)
         self._appended = Appended(settings.append_to)
         self._workers: list[Worker] = []
+        self._results = 0
         self._moved = time.monotonic()
 
     def run(self) -> int:
@@ -100,9 +101,10 @@ class Driver:
             worker.batch = None
             worker.enter(IDLE)
 
-    def _done(self, worker: Worker, succeeded: int, lines: list[str], took: float) -> None:
+    def _done(self, worker: Worker, succeeded: int, lines: bytes, took: float) -> None:
         assert worker.batch is not None
         self._moved = time.monotonic()
+        self._results += succeeded
         self._report.done(worker, max(0, worker.items - succeeded), took)
         self._appended.add(worker.batch.number, lines)
         worker.batch = None
@@ -118,22 +120,24 @@ class Driver:
         if again:
             self._waiting.append((batch, worker.tried + 1))
         else:
-            self._appended.add(batch.number, [])
+            self._appended.add(batch.number, b"")
 
     def _died(self, worker: Worker) -> None:
         how = worker.ending()
         if worker.batch is None:
+            self._report.error(worker, None, f"{worker.stack()}the worker process {how}")
             raise Stopped(f"a worker process {how} while it loaded the entry script: see logs/user/stderr")
-        self._failed(worker, f"its worker process {how}")
+        self._failed(worker, f"{worker.stack()}its worker process {how}")
         worker.replace()
 
     def _overdue(self, worker: Worker) -> None:
         seconds = f"{worker.allowed():g} seconds"
         if worker.state == STARTING:
+            self._report.error(worker, None, f"{worker.stack()}init() took longer than {seconds}")
             raise Stopped(f"init() of the entry script took longer than {seconds} (first_task_creation_timeout)")
         setting = "task_overhead_timeout" if worker.state == LOADING else "retry_settings.timeout"
         doing = "loading its data" if worker.state == LOADING else "run()"
-        self._failed(worker, f"{doing} took longer than {seconds} ({setting})")
+        self._failed(worker, f"{worker.stack()}{doing} took longer than {seconds} ({setting})")
         worker.replace()
 
     def _check(self, over: bool) -> None:
@@ -149,6 +153,8 @@ class Driver:
         if over and percent > settings.allowed_failed_percent:
             bears = f"allowed_failed_percent bears {settings.allowed_failed_percent:g}"
             raise Stopped(f"{percent:.3g} percent of the mini-batches failed, and {bears}")
+        if over and settings.append_to and not self._results:
+            raise Stopped("run() returned not one result, and append_row_to needs some")
         quiet = time.monotonic() - self._moved
         if not over and 0 < settings.progress_update_timeout < quiet:
             raise Stopped(f"no mini-batch ended for {quiet:.0f} seconds (progress_update_timeout)")

@@ -48,21 +48,30 @@ class Script:
         getattr(self._module, "shutdown", _nothing)()
 
 
-def offer(log: str | None, level: str) -> None:
-    """Make `from azureml_user.parallel_run import EntryScript` work, whose logger writes to `log`, else to stderr."""
+def offer(log: str, level: str, to_file: bool = True) -> None:
+    """Make `from azureml_user.parallel_run import EntryScript` work, and `logging` write to stdout, as on Azure.
+
+    The logger of EntryScript writes to the file `log`, or to stderr.
+    """
+    lowest = getattr(logging, level, logging.INFO)
     logger = logging.getLogger("EntryScript")
-    logger.setLevel(getattr(logging, level, logging.INFO))
+    logger.setLevel(lowest)
     logger.propagate = False
-    handler = logging.FileHandler(log, encoding="utf-8", delay=True) if log else logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s|%(levelname)s|%(process)d|%(message)s"))
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [
+        logging.FileHandler(log, encoding="utf-8", delay=True) if to_file else logging.StreamHandler()
+    ]
+    logger.handlers[0].setFormatter(logging.Formatter("%(asctime)s|%(levelname)s|%(process)d|%(message)s"))
+    logging.basicConfig(
+        stream=sys.stdout, level=lowest, format="%(asctime)s|%(name)s|%(levelname)s|%(process)d|%(message)s"
+    )
 
     class EntryScript:
         def __init__(self) -> None:
             self.logger = logger
+            self.agent_name = os.path.basename(log).partition(".")[0]
             self.working_dir = os.getcwd()
             self.output_dir = os.path.join(self.working_dir, "outputs")
-            self.log_dir = os.path.join(self.working_dir, "logs", "user")
+            self.log_dir = os.path.dirname(os.path.abspath(log))
 
     package, module = types.ModuleType("azureml_user"), types.ModuleType("azureml_user.parallel_run")
     package.__path__ = []

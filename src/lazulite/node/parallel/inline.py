@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from . import results, rows
@@ -9,6 +10,9 @@ from .batches import Division
 from .entry_script import MiniBatchContext, Script, offer
 from .report import say
 from .settings import Settings
+
+#: The worker that this process stands for, as far as EntryScript is asked about it.
+_LOG = os.path.join("logs", "user", "entry_script_log", "0", "process000.log.txt")
 
 
 def is_wanted() -> bool:
@@ -20,7 +24,7 @@ def is_wanted() -> bool:
 def run(settings: Settings, division: Division) -> int:
     """Run the entry script; what it raises is not caught, nothing is tried again, and no threshold counts."""
     say(f"The input is {division.description}: {len(division.batches)} mini-batches, one after the other here.")
-    offer(None, settings.logging_level)
+    offer(_LOG, settings.logging_level, to_file=False)
     script = Script(settings.entry_script, settings.arguments)
     script.init()
     appended = results.Appended(settings.append_to)

@@ -1,4 +1,4 @@
-"""What a `run` gave back, as lines, and the file that takes them in the order of the mini-batches."""
+"""What a `run` gave back, as text, and the file that takes it in the order of the mini-batches."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ def count(result: Any) -> int:
     return len(result)
 
 
-def lines(result: Any) -> list[str]:
-    """A line for each row of a table or item of a list."""
+def lines(result: Any) -> bytes:
+    """A line for each row of a table or item of a list; names of files keep bytes that are no text."""
     if hasattr(result, "to_csv") and hasattr(result, "columns"):
         text: str = result.to_csv(sep=" ", index=False, header=False)
-        return text.splitlines()
-    return [str(item) for item in result]
+    else:
+        text = "".join(f"{item}\n" for item in result)
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Appended:
     """Takes the lines of mini-batches as they come and writes them in order. Without a target it drops them."""
 
     def __init__(self, target: str | None) -> None:
-        self._waiting: dict[int, list[str]] = {}
+        self._waiting: dict[int, bytes] = {}
         self._next = 0
         self._file = None
         if target:
             path = os.path.join(target, _NAME) if os.path.isdir(target) else target
-            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
+            self._file = open(path, "wb")  # noqa: SIM115 (closed by `close`)
 
-    def add(self, number: int, found: list[str]) -> None:
+    def add(self, number: int, found: bytes) -> None:
         """The lines of a mini-batch; none for one that failed for good."""
         if self._file is None:
             return
         self._waiting[number] = found
         while self._next in self._waiting:
-            self._file.writelines(line + "\n" for line in self._waiting.pop(self._next))
+            self._file.write(self._waiting.pop(self._next))
             self._next += 1
 
     def close(self) -> None:
@@ -49,5 +50,5 @@ class Appended:
         if self._file is None:
             return
         for number in sorted(self._waiting):
-            self._file.writelines(line + "\n" for line in self._waiting[number])
+            self._file.write(self._waiting[number])
         self._file.close()

@@ -122,7 +122,7 @@ def _json_lines(piece: Piece, options: dict[str, Any]) -> Any:
     else:
         data = _bytes(piece)
     records = []
-    for line in data.decode(_encoding(options)).splitlines():
+    for line in data.decode(_encoding(options)).split("\n"):  # other ends of lines may stand in a text
         if not line.strip():
             continue
         try:

@@ -20,8 +20,14 @@ _ARGUMENTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "--progress_update_timeout": ("progress_update_timeout", float),
     "--first_task_creation_timeout": ("first_task_creation_timeout", float),
 }
-#: Accepted without an effect: the logs of a step lie beside its pipeline's, and one machine is not watched by a job.
-WITHOUT_EFFECT = ("--copy_logs_to_parent", "--resource_monitor_interval")
+#: Accepted without an effect: the logs and metrics of a step lie beside its pipeline's, and one machine is not watched
+#: by a job.
+WITHOUT_EFFECT = (
+    "--copy_logs_to_parent",
+    "--resource_monitor_interval",
+    "--push_metrics_to_parent",
+    "--metrics_name_prefix",
+)
 
 
 class InputError(Exception):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from multiprocessing import Pipe
 from typing import Any
@@ -16,8 +17,10 @@ from .settings import Settings
 from .table_file import Table
 
 STARTING, IDLE, LOADING, RUNNING = "starting", "idle", "loading", "running"
-_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_PROGRAM = os.path.join(_PACKAGE, "__main__.py")
 _END_S = 60.0
+_TELL_S = 1.0
 
 
 class Worker:
@@ -46,7 +49,9 @@ class Worker:
     def start(self) -> None:
         self.pipe, other = Pipe()
         self.batch, self.state, self.began = None, STARTING, time.monotonic()
-        command = [sys.executable, _PROGRAM, "--worker-process", str(other.fileno())]
+        self._stacks = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `_close`)
+        kept = [other.fileno(), self._stacks.fileno()]
+        command = [sys.executable, _PROGRAM, "--worker-process", *map(str, kept)]
         command += [self.log("entry_script_log", "log.txt"), *self._settings.arguments]
         with open(self.log("stdout", "stdout.txt"), "ab") as out, open(self.log("stderr", "stderr.txt"), "ab") as err:
             self._process = subprocess.Popen(
@@ -54,7 +59,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                pass_fds=[other.fileno()],
+                pass_fds=kept,
                 start_new_session=True,
             )
         other.close()
@@ -93,7 +98,16 @@ class Worker:
     def ending(self) -> str:
         """How the process ended, in words."""
         code = self._process.wait()
-        return f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
+        return f"ended with exit code {code}" if code >= 0 else f"was ended by {_signal(-code)}"
+
+    def stack(self) -> str:
+        """Where the process was when it crashed; one that runs yet is ended, and tells. Empty where nobody knows."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.terminate()
+            self._process.wait(_TELL_S)
+        self._stacks.seek(0)
+        lines = self._stacks.read().decode("utf-8", "replace").splitlines(True)
+        return "".join(line for line in lines if _PACKAGE not in line)
 
     def replace(self) -> None:
         """A new process in place of one that hangs or died."""
@@ -123,7 +137,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.kill()
             return f"shutdown() took longer than {_END_S:g} seconds and was ended"
-        self.pipe.close()
+        self._close()
         return f"shutdown() failed: see {self.log('stderr', 'stderr.txt')}" if code and self.state == IDLE else None
 
     def kill(self) -> None:
@@ -131,4 +145,15 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
         self.pipe.close()
+        self._stacks.close()
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"the signal {signal.Signals(number).name}{' (did memory run out?)' * (number == signal.SIGKILL)}"
+    except ValueError:
+        return f"signal {number}"

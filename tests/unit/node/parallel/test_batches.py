@@ -37,7 +37,7 @@ def numbers(folder: Path, name: str, start: int, count: int, header: str = "x,y\
     (folder / name).write_text(header + "".join(f"{n},{n / 2}\n" for n in range(start, start + count)))
 
 
-@pytest.mark.parametrize(("size", "least", "most"), [(1, 120, 120), (50, 15, 30), (173, 4, 9), (10_000, 1, 1)])
+@pytest.mark.parametrize(("size", "least", "most"), [(1, 120, 120), (50, 15, 30), (173, 4, 9), (10_000, 3, 3)])
 def test_every_row_is_in_one_mini_batch_whatever_the_size(folder: Path, size: int, least: int, most: int) -> None:
     for number in range(3):
         numbers(folder, f"{number}.csv", number * 40, 40)
@@ -48,11 +48,11 @@ def test_every_row_is_in_one_mini_batch_whatever_the_size(folder: Path, size: in
     assert least <= len(found) <= most
 
 
-def test_small_files_share_a_mini_batch(folder: Path) -> None:
-    for number in range(10):
-        numbers(folder, f"{number}.csv", number, 1)
+def test_a_mini_batch_has_rows_of_one_file_alone(folder: Path) -> None:
+    for number in range(3):
+        numbers(folder, f"{number}.csv", number, number + 1)
     table(folder, "- read_delimited")
-    assert [len(frame) for frame in frames(folder, mini_batch_size=12)] == [2, 2, 2, 2, 2]
+    assert [len(frame) for frame in frames(folder, mini_batch_size=1000)] == [1, 2, 3]
 
 
 def test_a_file_whose_last_line_has_no_end(folder: Path) -> None:
@@ -129,9 +129,10 @@ def test_take_and_skip_are_of_the_whole_table(folder: Path, steps: str) -> None:
 
 
 def test_lines_of_json(folder: Path) -> None:
-    (folder / "a.csv").write_text('{"x": 1}\n{"x": 2, "y": "ü"}\nno\n')
+    (folder / "a.csv").write_text('{"x": 1}\n{"x": 2, "y": "ü\u2028\x85"}\nno\n')
     table(folder, "- read_json_lines:\n    invalid_lines: drop")
     assert pd.concat(frames(folder, mini_batch_size=1)).x.tolist() == [1, 2]
+    assert frames(folder)[0].y.tolist()[1] == "ü\u2028\x85"
     table(folder, "- read_json_lines")
     with pytest.raises(InputError, match="a line that is not JSON: no"):
         frames(folder)

@@ -28,6 +28,8 @@ def run(batch):
         time.sleep(60)
     if "dies" in names:
         os._exit(3)
+    if "crashes" in names:
+        os.abort()
     if "bad" in names:
         raise ValueError("bad")
     if "nothing" in names:
@@ -116,6 +118,7 @@ def run(batch):
     [
         ("bad", 20, "ValueError: bad"),
         ("dies", 20, "its worker process ended with exit code 3"),
+        ("crashes", 20, "its worker process was ended by the signal SIGABRT"),
         ("slow", 0.5, r"run() took longer than 0.5 seconds (retry_settings.timeout)"),
         ("nothing", 20, "run() returned nothing (None), and must return"),
     ],
@@ -131,6 +134,37 @@ def test_a_mini_batch_that_fails_dies_hangs_or_gives_nothing_is_counted_and_the_
     assert why in job.log("user/error.txt")
     assert why in job.log("user/error/0/process000.txt")
     assert [row["status"] for row in job.report() if why in row["error"]] == ["failed"]
+
+
+@pytest.mark.parametrize(("name", "timeout", "line"), [("slow", 0.5, 10), ("crashes", 20, 14), ("bad", 20, 16)])
+def test_the_log_says_where_the_script_was_and_nothing_of_the_driver(
+    job: Job, name: str, timeout: float, line: int
+) -> None:
+    error = job.files("a", name).run(mini_batch_size=1, timeout=timeout).stderr
+    assert f'score.py", line {line}' in error
+    assert "lazulite_parallel" not in error
+
+
+def test_a_worker_that_dies_is_seen_at_once_also_where_what_it_forked_lives_on(job: Job) -> None:
+    script = """
+import os, signal, time
+def init():
+    if os.fork() == 0:
+        time.sleep(60)
+    os.system("sleep 60 &")
+def run(files):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = job.files("a").run(script=script, append_to=None)
+    assert "its worker process was ended by the signal SIGKILL (did memory run out?)" in done.stderr
+    assert "processed 0/1 mini-batches, 1 failed" in done.stdout
+
+
+@pytest.mark.parametrize(("appends", "code"), [(True, 1), (False, 0)])
+def test_without_one_result_there_is_nothing_to_append(job: Job, appends: bool, code: int) -> None:
+    done = job.files("dropped", "bad").run(mini_batch_size=1, append_to=str(job.out) if appends else None)
+    assert done.returncode == code
+    assert ("run() returned not one result, and append_row_to needs some" in done.stderr) == appends
 
 
 def test_a_mini_batch_is_tried_again_as_often_as_said(job: Job) -> None:
@@ -197,11 +231,20 @@ def test_modules_of_the_user_win_over_those_of_the_driver(job: Job) -> None:
 
 
 def test_the_entry_script_class_of_azure_gives_a_logger(job: Job) -> None:
-    script = (
-        "from azureml_user.parallel_run import EntryScript\n"
-        "def run(files):\n    EntryScript().logger.info('seen %s', len(files))\n    return files"
-    )
+    script = """
+import logging, os
+from azureml_user.parallel_run import EntryScript
+def run(files):
+    script = EntryScript()
+    script.logger.info("seen %s", len(files))
+    logging.info("by the root logger")
+    print(os.path.relpath(script.log_dir), script.agent_name)
+    return files
+"""
     assert job.files("a", "b").run(script=script).returncode == 0
+    printed = job.log("user/stdout/0/process000.stdout.txt")
+    assert "|root|INFO|" in printed
+    assert "logs/user/entry_script_log/0 process000" in printed
     assert "|INFO|" in job.log("user/entry_script_log/0/process000.log.txt")
     assert "seen 2" in job.log("user/entry_script_log/0/process000.log.txt")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,18 @@ def test_results_of_lists_and_tables() -> None:
     import pandas as pd
 
     frame = pd.DataFrame({"x": [1, 2], "y": ["a", "b"]})
-    assert (results.count(frame), results.lines(frame)) == (2, ["1 a", "2 b"])
-    assert (results.count(["a", 1]), results.lines(["a", 1])) == (2, ["a", "1"])
-    assert (results.count(np.array([1, 2])), results.lines(np.array([1, 2]))) == (2, ["1", "2"])
-    assert results.lines(frame.x) == ["1", "2"]
+    assert (results.count(frame), results.lines(frame)) == (2, b"1 a\n2 b\n")
+    assert (results.count(["a", 1]), results.lines(["a", 1])) == (2, b"a\n1\n")
+    assert (results.count(np.array([1, 2])), results.lines(np.array([1, 2]))) == (2, b"1\n2\n")
+    assert results.lines(frame.x) == b"1\n2\n"
+
+
+def test_results_come_back_as_they_are() -> None:
+    import pandas as pd
+
+    text = "one\x0cline\u2028only"
+    assert results.lines(pd.DataFrame({"x": [text]})).decode() == f"{text}\n"
+    assert results.lines([os.fsdecode(b"no-\xff-text")]) == b"no-\xff-text\n"
 
 
 @pytest.mark.parametrize("result", [None, "text", {"a": 1}, 3, b"x"])
@@ -68,9 +77,9 @@ def test_what_is_no_list_of_results(result: object) -> None:
 def test_appended_lines_wait_for_those_before_them(tmp_path: Path) -> None:
     target = tmp_path / "rows.txt"
     appended = results.Appended(str(target))
-    appended.add(2, ["c"])
-    appended.add(0, ["a", "b"])
-    appended.add(1, [])
-    appended.add(5, ["z"])
+    appended.add(2, b"c\n")
+    appended.add(0, b"a\nb\n")
+    appended.add(1, b"")
+    appended.add(5, b"z\n")
     appended.close()
     assert target.read_text() == "a\nb\nc\nz\n"
