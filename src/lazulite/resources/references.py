@@ -177,8 +177,8 @@ def _missing(
         )
     if known and found.name.lower() in (name.lower() for name in known):
         return not_found(f"The curated environment '{found.name}' has no version or label '{wanted}'.", target)
-    names = {version.id.rsplit("/", 3)[1] for version in resources.under(c, home, type_)} | set(known or ())
-    near = nearest(found.name, names)
+    shown = [v for v in resources.under(c, home, type_) if not v.properties.get("isAnonymous")]
+    near = nearest(found.name, {version.id.rsplit("/", 3)[1] for version in shown} | set(known or ()))
     if registry is None:
         return not_found(f"There is no {noun} '{found.name}'.{near}", target)
     load = f" 'lazulite registry load FOLDER --registry {registry} --only {found.name}' loads it from its files."
