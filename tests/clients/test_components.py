@@ -392,7 +392,12 @@ def test_defaults_of_a_pipelines_inputs_reach_the_steps(
     alone.settings.default_compute = "cpu-cluster"
     job = ml_client.jobs.create_or_update(alone)
     assert ended(ml_client, job.name).status == "Completed"
-    assert set(ml_client.jobs.get(job.name).outputs) == {"said"}
+    fetched = ml_client.jobs.get(job.name)
+    assert set(fetched.outputs) == {"said"}
+    assert {node.component for node in fetched.jobs.values()}
+    for again in (fetched, ml_client.jobs.get(inner.name)):
+        again.name = None
+        assert ended(ml_client, ml_client.jobs.create_or_update(again).name).status == "Completed"
 
 
 def test_additional_includes_travel_with_the_code(

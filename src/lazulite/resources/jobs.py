@@ -101,6 +101,8 @@ def view(reading: Reading, resource: Resource) -> Json:
     properties["isArchived"] = resource.archived
     properties["services"] = {**_user_services(properties), **services(reading, workspace, resource.name)}
     properties["outputs"] = _outputs(properties.get("outputs") or {}, status)
+    if properties.get("jobs"):  # the SDK sends no job again that has a component beside its nodes
+        properties["componentId"] = None
     return properties
 
 

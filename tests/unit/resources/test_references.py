@@ -76,6 +76,12 @@ def test_an_unknown_version_is_refused_with_the_versions_there_are(asked: Any) -
     assert "has no version or label '7'. It has '1'." in error.message
 
 
+def test_what_no_list_shows_is_not_offered(world: EngineWorld, asked: Any) -> None:
+    add(world, "data/iris/versions/1", "data/versions", dataUri=BLOBS)
+    add(world, "data/azureml_run_output_data_made/versions/1", "data/versions", dataUri=BLOBS, isAnonymous=True)
+    assert refusal(lambda: asked(references.data, "azureml:titanic:1")).message.endswith("There is: 'iris'.")
+
+
 def test_an_unknown_compute_is_refused_with_the_nearest_names(world: EngineWorld, asked: Any) -> None:
     world.compute("cpu-cluster")
     assert asked(references.compute, "azureml:cpu-cluster").name == "cpu-cluster"
