@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import lazulite
-from conformance import clients, jobs, mlflow_tests, notebooks, platform, sandbox, scripts
+from conformance import clients, jobs, mirror, mlflow_tests, notebooks, platform, sandbox, scripts
 from conformance.manifest import Case, ManifestError, load
 from conformance.report import Result, exit_code, table
 from lazulite.cli.home import required_server
@@ -86,6 +86,7 @@ def _mlflow(checkout: Path, home: Path, only: str) -> int:
 
 
 def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[Result]:
+    mirror.lay_out(home, cases, checkouts)
     return _results(
         home, cases, lambda activation, case, scratch: _run(case, checkouts[case.root], activation, scratch)
     )
@@ -115,7 +116,7 @@ def _results(home: Path, cases: list[T], run: Callable[[lazulite.Activation, T, 
 
 def _run(case: Case, checkout: Path, activation: lazulite.Activation, scratch: Path) -> Result:
     began = time.monotonic()
-    notes = [f"mirrored {Path(mirror.file).name}" for mirror in case.mirrors]
+    notes = [f"mapped {public.url}" for public in case.mirrors]
     submitted = 0
     try:
         file = sandbox.copy(case, checkout, scratch)

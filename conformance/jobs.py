@@ -14,7 +14,7 @@ def run(case: Case, file: Path, place: platform.Place) -> list[str]:
     from azure.ai.ml import load_job
 
     values = place.values() if case.patches else {}
-    file.write_text(sandbox.mirrored(sandbox.patched(file.read_text(), case.patches, values), case))
+    file.write_text(sandbox.patched(file.read_text(), case.patches, values))
     with platform.quiet():
         place.client.jobs.create_or_update(load_job(file))
     platform.wait(place.client, 0, time.monotonic() + case.timeout_minutes * 60)

@@ -61,7 +61,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A public address that is replaced by a file of the checkout, so that the case needs no network."""
+    """A public address that a file of the checkout stands for, by the setting `url_mirror`: the case needs no network."""
 
     url: str
     file: str

@@ -40,7 +40,7 @@ def run(case: Case, file: Path, place: platform.Place, kernels: Path) -> list[st
             if any(re.search(pattern, cell.source) for pattern in case.skip_cells):
                 skipped += 1
                 continue
-            cell.source = sandbox.mirrored(sandbox.patched(cell.source, case.patches, values), case)
+            cell.source = sandbox.patched(cell.source, case.patches, values)
             execute(cell, number)
             seen = len(platform.wait(place.client, seen, deadline))
     nbformat.write(notebook, file)  # type: ignore[no-untyped-call]

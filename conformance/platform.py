@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import lazulite
 from conformance.manifest import Case, Expectation
-from conformance.sandbox import mirror_path, required
+from conformance.sandbox import required
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -159,7 +159,6 @@ def _computes(client: MLClient, case: Case) -> None:
 
 def _files(client: MLClient, case: Case, checkout: Path) -> None:
     files = {upload.to: upload.file for upload in case.uploads}
-    files |= {mirror_path(mirror.file): mirror.file for mirror in case.mirrors}
     if not files:
         return
     from azure.identity import DefaultAzureCredential

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from conformance.manifest import Case, Patch
 
-DATASTORE = "azureml://datastores/workspaceblobstore/paths/"
-
 
 class MissingFile(Exception):
     """The checkout lacks something the manifest names."""
@@ -55,14 +53,3 @@ def patched(text: str, patches: tuple[Patch, ...], values: Mapping[str, str]) ->
         # Backslashes in a replacement are to be taken literally.
         text = re.sub(patch.pattern, replacement.replace("\\", r"\\"), text)
     return text
-
-
-def mirrored(text: str, case: Case) -> str:
-    """`text` with public addresses replaced by where their files lie in the default datastore."""
-    for mirror in case.mirrors:
-        text = text.replace(mirror.url, DATASTORE + mirror_path(mirror.file))
-    return text
-
-
-def mirror_path(file: str) -> str:
-    return f"mirror/{Path(file).name}"

@@ -19,7 +19,7 @@ def run(case: Case, file: Path, place: platform.Place) -> list[str]:
     """Run the script, then wait for the jobs it submitted; returns notes. Raises ScriptFailed and TimeoutError."""
     deadline = time.monotonic() + case.timeout_minutes * 60
     values = place.values() if case.patches else {}
-    file.write_text(sandbox.mirrored(sandbox.patched(file.read_text(), case.patches, values), case))
+    file.write_text(sandbox.patched(file.read_text(), case.patches, values))
     try:
         done = subprocess.run(
             ["bash", file.name],

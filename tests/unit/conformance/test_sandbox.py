@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conformance.manifest import Case, Mirror, Patch
-from conformance.sandbox import MissingFile, config, copy, mirrored, patched
+from conformance.manifest import Case, Patch
+from conformance.sandbox import MissingFile, config, copy, patched
 
 
 def a_case(**given: object) -> Case:
@@ -36,12 +36,6 @@ def test_what_the_checkout_lacks_is_named(checkout: Path, tmp_path: Path) -> Non
 def test_patches_are_filled_and_taken_literally() -> None:
     patches = (Patch("NAME-\\d", "{account}"), Patch("KEY", "{key}"))
     assert patched("NAME-1 KEY NAME-2", patches, {"account": "acct", "key": "a\\1b=="}) == "acct a\\1b== acct"
-
-
-def test_public_addresses_are_replaced_by_the_datastore() -> None:
-    case = a_case(mirrors=(Mirror("https://public/iris.csv", "data/iris.csv"),))
-    text = mirrored("path: https://public/iris.csv\n", case)
-    assert text == "path: azureml://datastores/workspaceblobstore/paths/mirror/iris.csv\n"
 
 
 def test_config_is_what_the_sdk_reads(tmp_path: Path) -> None:
