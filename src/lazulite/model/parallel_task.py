@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,8 @@ _INPUT = re.compile(r"\$\{\{\s*inputs\.([\w.-]+)\s*\}\}")
 _OUTPUT = re.compile(r"\$\{\{\s*outputs\.([\w.-]+)\s*\}\}")
 _LINE_END = re.compile(r"\s*\\?\s*\n\s*")
 _SIZE = re.compile(r"(\d+)\s*([kmg]b)?", re.IGNORECASE)
+#: What a node may say of its component's task.
+_OF_NODE = ("entry_script", "program_arguments", "append_row_to")
 _UNITS = {"": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 
 
@@ -32,7 +35,7 @@ def task(spec: Json) -> Json:
 
 def check(name: str, sent: Json, spec: Json, target: str) -> None:
     """Raises ApiError 400 for what cannot be, 501 for what is not built, naming the node and the setting."""
-    of = task(spec)
+    of = _task(sent, spec)
     kind = str(of.get("type") or "run_function")
     if kind != "run_function":
         raise not_implemented(f"The task '{kind}' of the parallel node '{name}'")
@@ -54,7 +57,7 @@ def check(name: str, sent: Json, spec: Json, target: str) -> None:
 
 def command(sent: Json, spec: Json) -> str:
     """The driver's command line: the entry script's arguments are its own."""
-    arguments = (sent.get("task") or {}).get("program_arguments") or task(spec).get("program_arguments") or ""
+    arguments = _task(sent, spec).get("program_arguments") or ""
     return f"{_PROGRAM} {_LINE_END.sub(' ', str(arguments).strip())}".strip()
 
 
@@ -66,11 +69,12 @@ def settings(sent: Json, spec: Json, inputs: Mapping[str, Json]) -> Json:
     retries = {**(spec.get("retry_settings") or {}), **_given(field(sent, "retry_settings") or {})}
     resources = {**(spec.get("resources") or {}), **_given(sent.get("resources") or {})}
     source = _INPUT.fullmatch(str(_value(sent, spec, "input_data")))
-    appended = _OUTPUT.fullmatch(str(task(spec).get("append_row_to") or ""))
+    of = _task(sent, spec)
+    appended = _OUTPUT.fullmatch(str(of.get("append_row_to") or ""))
     read = _Reader(inputs)
     name = source[1] if source else ""
     found = Parallel(
-        entry_script=str(task(spec).get("entry_script")),
+        entry_script=str(of.get("entry_script")),
         input=name,
         as_files=str((inputs.get(name) or {}).get("mode") or "").lower().startswith("eval"),
         append_to=appended[1] if appended else None,
@@ -80,8 +84,8 @@ def settings(sent: Json, spec: Json, inputs: Mapping[str, Json]) -> Json:
         workers_per_instance=read.count(
             "max_concurrency_per_instance", _value(sent, spec, "max_concurrency_per_instance"), 1
         ),
-        max_retries=int(read.number("retry_settings.max_retries", field(retries, "max_retries"), 2)),
-        timeout=read.number("retry_settings.timeout", retries.get("timeout"), 60) or 60,
+        max_retries=int(read.number("retry_settings.max_retries", field(retries, "max_retries"), 2, least=0)),
+        timeout=read.number("retry_settings.timeout", retries.get("timeout"), 60, least=0) or 60,
         error_threshold=int(read.number("error_threshold", _value(sent, spec, "error_threshold"), -1)),
         mini_batch_error_threshold=int(
             read.number("mini_batch_error_threshold", _value(sent, spec, "mini_batch_error_threshold"), -1)
@@ -90,6 +94,13 @@ def settings(sent: Json, spec: Json, inputs: Mapping[str, Json]) -> Json:
     )
     document: Json = msgspec.to_builtins(found)
     return document
+
+
+def _task(sent: Json, spec: Json) -> Json:
+    """The component's task, with what the node says in its place; the code and the environment are the component's."""
+    given = sent.get("task")
+    own = given if isinstance(given, dict) else {}
+    return {**task(spec), **{name: own[name] for name in _OF_NODE if own.get(name)}}
 
 
 class _Reader:
@@ -106,12 +117,17 @@ class _Reader:
             text = str(bound.get("value")) if bound is not None and is_literal(bound) else ""
         return None if not text or "${{" in text else text
 
-    def number(self, name: str, value: Any, otherwise: float) -> float:
+    def number(self, name: str, value: Any, otherwise: float, least: float | None = None) -> float:
         text = self.text(value)
         try:
-            return otherwise if text is None else float(text)
+            found = otherwise if text is None else float(text)
         except ValueError:
-            raise ValueError(f"{name} is '{text}' and must be a number") from None
+            found = math.nan
+        if not math.isfinite(found):
+            raise ValueError(f"{name} is '{text}' and must be a number")
+        if least is not None and found < least:
+            raise ValueError(f"{name} is {text} and must be at least {least:g}")
+        return found
 
     def count(self, name: str, value: Any, otherwise: int) -> int:
         """Azure takes 0 for not given."""

@@ -62,13 +62,14 @@ def test_what_a_node_says_counts_more() -> None:
         "mini_batch_error_threshold": "2",
         "logging_level": "debug",
         "partition_keys": '"[\\"Store\\"]"',
-        "task": {"program_arguments": "--c"},
+        "task": {"program_arguments": "--c", "entry_script": "other.py", "append_row_to": None},
     }
     found = parallel_task.settings(sent, SPEC, DATA)
     assert (found["mini_batch_size"], found["timeout"], found["max_retries"]) == (1 << 20, 90.0, 1)
     assert (found["instances"], found["workers_per_instance"], found["logging_level"]) == (5, 4, "DEBUG")
     assert (found["error_threshold"], found["mini_batch_error_threshold"]) == (0, 2)
     assert found["partition_keys"] == ["Store"]
+    assert (found["entry_script"], found["append_to"]) == ("other.py", "rows")
     assert parallel_task.command(sent, SPEC).endswith("lazulite_parallel --c")
 
 
@@ -95,6 +96,9 @@ def test_an_evaluated_table_is_its_files(mode: str, expected: bool) -> None:
     [
         ({"mini_batch_size": "ten"}, "mini_batch_size is 'ten' and must be a number of files, or a size"),
         ({"error_threshold": "few"}, "error_threshold is 'few' and must be a number"),
+        ({"error_threshold": "inf"}, "error_threshold is 'inf' and must be a number"),
+        ({"retry_settings": {"timeout": -2}}, "retry_settings.timeout is -2 and must be at least 0"),
+        ({"retry_settings": {"max_retries": -1}}, "retry_settings.max_retries is -1 and must be at least 0"),
         ({"max_concurrency_per_instance": -2}, "max_concurrency_per_instance is -2 and must be at least 1"),
         ({"partition_keys": "Store"}, "partition_keys is 'Store' and must be a list of names"),
         ({"input_data": "${{inputs.gone}}"}, "needs input_data"),

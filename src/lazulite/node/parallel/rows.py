@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Callable
@@ -104,12 +105,18 @@ def _delimited(table: Table, piece: Piece, first: str, options: dict[str, Any]) 
         settings["dtype"] = str
     if kind != "no_header" and not (piece.end is None and has_header(table, piece.path, first)):
         named = piece.path if kind == "all_files_different_headers" else first
-        settings["names"] = list(pandas.read_csv(named, nrows=0, **settings).columns)
+        settings["names"] = _columns(named, tuple(settings.items()))
         settings["header"] = None
     frame = pandas.read_csv(piece.path if piece.end is None else io.BytesIO(_bytes(piece)), **settings)
     if kind == "no_header":
         frame.columns = [f"Column{number + 1}" for number in range(len(frame.columns))]
     return frame
+
+
+@functools.lru_cache(maxsize=1)
+def _columns(path: str, settings: tuple[tuple[str, Any], ...]) -> list[str]:
+    """The names at a file's beginning. Pieces that follow each other have the same ones."""
+    return list(_pandas().read_csv(path, nrows=0, **dict(settings)).columns)
 
 
 def _json_lines(piece: Piece, options: dict[str, Any]) -> Any:

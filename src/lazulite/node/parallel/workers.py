@@ -12,6 +12,7 @@ import time
 from multiprocessing import Pipe
 from typing import Any
 
+from . import devices
 from .batches import Batch
 from .settings import Settings
 from .table_file import Table
@@ -53,6 +54,7 @@ class Worker:
         kept = [other.fileno(), self._stacks.fileno()]
         command = [sys.executable, _PROGRAM, "--worker-process", *map(str, kept)]
         command += [self.log("entry_script_log", "log.txt"), *self._settings.arguments]
+        place = self.instance * self._settings.workers_per_instance + self.number
         with open(self.log("stdout", "stdout.txt"), "ab") as out, open(self.log("stderr", "stderr.txt"), "ab") as err:
             self._process = subprocess.Popen(
                 command,
@@ -61,6 +63,7 @@ class Worker:
                 stderr=err,
                 pass_fds=kept,
                 start_new_session=True,
+                env={**os.environ, **devices.variables(place)},
             )
         other.close()
         if self._table is not None:

@@ -222,6 +222,22 @@ def test_the_context_holds_number_and_keys(job: Job) -> None:
     assert job.appended() == ["(0, {'year': '2023'}, 1)", "(1, {'year': '2024'}, 2)"]
 
 
+def test_workers_are_given_the_gpus_one_after_the_other(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    script = """
+import glob, os, time
+def run(files):
+    print("sees", os.environ["CUDA_VISIBLE_DEVICES"])
+    open(f"running-{os.getpid()}", "w").close()
+    while len(glob.glob("running-*")) < 4:
+        time.sleep(0.01)
+    return files
+"""
+    job.files(*"abcd").run(script=script, mini_batch_size=1, instances=2, workers_per_instance=2)
+    logs = [f"user/stdout/{instance}/process00{number}.stdout.txt" for instance in (0, 1) for number in (0, 1)]
+    assert [job.log(name) for name in logs] == [f"sees {device}\n" for device in (4, 5, 6, 7)]
+
+
 def test_modules_of_the_user_win_over_those_of_the_driver(job: Job) -> None:
     (job.code / "batches.py").write_text("mine = 1")
     (job.code / "settings.py").write_text("mine = 2")
