@@ -12,7 +12,7 @@ import msgspec
 from lazulite.core import arm_id
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import path_beneath
+from lazulite.core.paths import UnsafePath, path_beneath
 from lazulite.engine.jobs.facts import Facts
 from lazulite.engine.settings import EngineSettings
 from lazulite.model import url_mirror
@@ -187,7 +187,11 @@ class _Places:
         if found is None:
             return None
         folder, below = found
-        path = path_beneath(Path(folder), below) if below else Path(folder)
+        try:
+            path = path_beneath(Path(folder), below) if below else Path(folder)
+        except UnsafePath as error:
+            text = f"'{where.url}' is mapped to '{folder}' by [url_mirror] in settings.toml, and {error}."
+            raise ApiError(400, "UserError/InvalidPath", text) from None
         if not path.exists():
             message = f"'{where.url}' is mapped to '{path}' by [url_mirror] in settings.toml, and nothing is there."
             raise ApiError(400, "InputNotFound", message)

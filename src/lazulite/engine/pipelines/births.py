@@ -219,13 +219,19 @@ def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, cont
     if earlier and not job_reruns.is_fresh(again, birth.node):
         row = resources.get(c, f"{workspace}/jobs/{earlier}")
         if row is not None and row.state == JobState.COMPLETED and reuse.is_whole(c, workspace, storage, row):
-            return replace(birth, original=row)
-    if not reuse.is_allowed(context) or birth.attempt > 1:
+            return replace(birth, original=_that_ran(c, workspace, row))
+    if not reuse.is_allowed(context):
         return birth
     key = reuse.key(c, workspace, storage, context, birth.child, _origins(c, workspace, context))
-    if key is None or job_reruns.is_fresh(again, birth.node):
+    if key is None or birth.attempt > 1 or job_reruns.is_fresh(again, birth.node):
         return replace(birth, key=key)
     return replace(birth, key=key, original=reuse.find(c, workspace, storage, key))
+
+
+def _that_ran(c: Connection, workspace: str, job: Resource) -> Resource:
+    """The job whose outputs a reused one has, which has its logs and artifacts too; itself where that one was deleted."""
+    ran = job.spec.get("reusedFrom")
+    return (resources.get(c, f"{workspace}/jobs/{ran}") if ran else None) or job
 
 
 def _origins(c: Connection, workspace: str, context: Context) -> dict[str, str]:

@@ -28,7 +28,7 @@ _NAMES = ("name", "version", "display_name", "description", "tags", "_source", "
 _OF_JOB = ("environmentVariables", "resources", "distribution", "identity", "outputs")
 _KINDS = ("command", "parallel", "data_transfer")
 #: Uploads whose path holds the hash of their content.
-_HASHED = "LocalUpload/"
+_HASHED = re.compile(r"(?:^|/)LocalUpload/[0-9a-f]{32,}/")
 _FILES = 20_000
 #: Where outputs lie that nobody chose a path for: no other job writes there.
 _OF_ONE_RUN = re.compile(r"azureml://jobs/|.*/paths/azureml/([^/]+)/")
@@ -78,7 +78,7 @@ def find(c: Connection, workspace: str, storage: StorageLocator, reuse_key: str)
 
 
 def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resource) -> bool:
-    """Whether its outputs are still there as it left them: at a path that was chosen, another job may have written."""
+    """Whether its outputs are still there as it left them: nobody has removed, added or written over a file since."""
     status = job_status.read(job.status)
     for output in status.outputs.values():
         try:
@@ -87,9 +87,8 @@ def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resour
             return False
         if path is None:
             continue
-        if not path.exists():
-            return False
-        if not _is_of_one_run(c, workspace, output.uri, job.name) and _changed_after(path, status.end_time):
+        changed = _changed_after(path, status.end_time)
+        if changed or (changed is None and not _is_of_one_run(c, workspace, output.uri, job.name)):
             return False
     return True
 
@@ -117,8 +116,10 @@ def _identity(
     if where.account is None or where.container is None:
         return None
     path = storage.local_path(where.account, where.container, where.path)
-    if _HASHED in where.path or path is None:
-        return ["data", where.uri, kind, mode] if _HASHED in where.path else None
+    if _HASHED.search(where.path):
+        return ["data", where.uri, kind, mode]
+    if path is None:
+        return None
     print_ = _fingerprint(path)
     return None if print_ is None else ["data", where.uri, kind, mode, print_]
 
@@ -154,12 +155,14 @@ def _fingerprint(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def _changed_after(path: Path, at: str | None) -> bool:
-    """Whether something there was written, added or removed since; also where it is too much to look at."""
+def _changed_after(path: Path, at: str | None) -> bool | None:
+    """Whether something there was written, added or removed since; None where it is too much to look at."""
     limit = parse_iso(at).timestamp() if at else 0.0
     for count, place in enumerate(_places(path)):
+        if count > _FILES:
+            return None
         try:
-            if count > _FILES or _changed(os.lstat(place)) > limit:
+            if _changed(os.lstat(place)) > limit:
                 return True
         except OSError:
             return True
