@@ -42,7 +42,13 @@ def is_allowed(context: Context) -> bool:
 
 
 def key(
-    c: Connection, workspace: str, storage: StorageLocator, context: Context, child: Child, origins: Mapping[str, str]
+    c: Connection,
+    workspace: str,
+    storage: StorageLocator,
+    mirror: Mapping[str, str],
+    context: Context,
+    child: Child,
+    origins: Mapping[str, str],
 ) -> str | None:
     """The hash of all that decides the outcome. `origins` names what addresses of earlier steps' outputs are.
 
@@ -50,7 +56,7 @@ def key(
     """
     found = {}
     for name, value in child.properties["inputs"].items():
-        identity = _identity(c, workspace, storage, value, origins)
+        identity = _identity(c, workspace, storage, mirror, value, origins)
         if identity is None:
             return None
         found[name] = identity
@@ -104,7 +110,12 @@ def properties_of(original: Resource) -> dict[str, str]:
 
 
 def _identity(
-    c: Connection, workspace: str, storage: StorageLocator, value: Json, origins: Mapping[str, str]
+    c: Connection,
+    workspace: str,
+    storage: StorageLocator,
+    mirror: Mapping[str, str],
+    value: Json,
+    origins: Mapping[str, str],
 ) -> object:
     if graph.is_literal(value):
         return ["literal", value.get("value")]
@@ -114,8 +125,9 @@ def _identity(
         return ["output", origin, kind, mode]
     where = places.locate(c, workspace, storage, uri, str(kind or "uri_folder"))
     if where.account is None or where.container is None:
-        return None
-    path = storage.local_path(where.account, where.container, where.path)
+        path = places.mirrored(mirror, where)
+    else:
+        path = storage.local_path(where.account, where.container, where.path)
     if _HASHED.search(where.path):
         return ["data", where.uri, kind, mode]
     if path is None:
