@@ -103,6 +103,39 @@ def test_a_path_that_another_run_wrote_to_since_is_not_reused(ml_client: MLClien
         assert reused == [is_reused, is_reused]
 
 
+def test_outputs_that_were_changed_since_are_not_reused(server: RunningServer, ml_client: MLClient) -> None:
+    def remove(file: Path) -> None:
+        file.unlink()
+
+    def write_over(file: Path) -> None:
+        file.write_text("otherwise")
+
+    made = steps(ml_client, run(ml_client, two_steps(text="changed")).name)["first"]
+    for change in (remove, write_over):
+        change(next(server.home.glob(f"storage/*/azureml-blobstore-*/azureml/{made.name}/made/*")))
+        made = steps(ml_client, run(ml_client, two_steps(text="changed")).name)["first"]
+        assert "azureml.isreused" not in made.properties
+    again = steps(ml_client, run(ml_client, two_steps(text="changed")).name)["first"]
+    assert again.properties["azureml.reusedrunid"] == made.name
+
+
+def test_only_uploads_named_by_their_hash_count_as_unchanged(server: RunningServer, ml_client: MLClient) -> None:
+    @dsl.pipeline(default_compute="cpu-cluster")
+    def counted(folder: Input) -> None:
+        COUNT(folder=folder, extra="x")
+
+    blobs = next(server.home.glob("storage/*/azureml-blobstore-*"))
+    (blobs / "LocalUpload/mine").mkdir(parents=True)
+    found = []
+    for text in ("1", "1", "two"):
+        if text not in [file.read_text() for file in (blobs / "LocalUpload/mine").iterdir()]:
+            (blobs / "LocalUpload/mine/a.txt").write_text(text)
+        path = "azureml://datastores/workspaceblobstore/paths/LocalUpload/mine/"
+        done = run(ml_client, counted(Input(type="uri_folder", path=path)))
+        found += ["azureml.isreused" in child.properties for child in steps(ml_client, done.name).values()]
+    assert found == [False, True, False]
+
+
 def test_not_deterministic_is_not_reused(ml_client: MLClient) -> None:
     dice = command(
         name="dice",
@@ -352,6 +385,10 @@ def test_rerun_from_a_node(server: RunningServer, ml_client: MLClient) -> None:
     found = steps(ml_client, again.name)
     assert found["first"].properties["azureml.reusedrunid"] == earlier["first"].name
     assert "azureml.isreused" not in found["second"].properties
+    status, answer = send(server, Bad("", "POST", f"{WORKSPACE_ID}/jobs/{again.name}/rerun", {"from": "second"}))
+    assert status == 201, answer
+    ended(ml_client, answer["name"])
+    assert steps(ml_client, answer["name"])["first"].properties["azureml.reusedrunid"] == earlier["first"].name
 
 
 def test_a_submitted_pipeline_is_changed_but_never_another(ml_client: MLClient) -> None:

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from azure.ai.ml import Input, MLClient, command
+from azure.ai.ml import Input, MLClient, command, dsl
 from azure.ai.ml.entities import Job
 from azure.ai.ml.exceptions import JobException
-from tests.clients.small_jobs import BARE, ended
+from tests.clients.small_jobs import BARE, ended, steps
 from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
@@ -62,6 +62,28 @@ def test_address_that_cannot_be_reached_names_the_setting(ml_client: MLClient) -
 def test_path_does_not_leave_the_folder(ml_client: MLClient) -> None:
     job = submitted(ml_client, f"https://{HOST}/datasets/%2e%2e/home/settings.toml")
     assert job.status == "Failed"
+
+
+def test_a_step_is_reused_while_the_folder_is_as_it_was(server: RunningServer, ml_client: MLClient) -> None:
+    ml_client.environments.create_or_update(BARE)
+    cat = command(
+        name="cat",
+        command="cat ${{inputs.data}}/*",
+        environment="bare:1",
+        inputs={"data": Input(type="uri_folder", path=f"wasbs://datasets@{HOST}/deep")},
+    )
+
+    @dsl.pipeline(default_compute="serverless")
+    def reading() -> None:
+        cat()
+
+    found = []
+    for change in (False, False, True):
+        if change:
+            (server.home.parent / "data/deep/new.csv").write_text("new\n")
+        done = ended(ml_client, ml_client.jobs.create_or_update(reading()).name)
+        found += ["azureml.isreused" in step.properties for step in steps(ml_client, done.name).values()]
+    assert found == [False, True, False]
 
 
 def submitted(ml_client: MLClient, address: str) -> Job:

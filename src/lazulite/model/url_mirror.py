@@ -24,14 +24,14 @@ def find(mirror: Mapping[str, str], url: str) -> tuple[str, str] | None:
     for prefix, folder in sorted(mirror.items(), key=lambda pair: -len(_plain(pair[0]))):
         start = _plain(prefix).rstrip("/")
         if wanted == start or wanted.startswith(start + "/"):
-            return folder, unquote(wanted.removeprefix(start).strip("/"))
+            return folder, wanted.removeprefix(start).strip("/")
     return None
 
 
 def _plain(url: str) -> str:
-    """Without a query, over HTTPS, and with the host in lower case."""
+    """Without a query, over HTTPS, with the host in lower case, and without percent signs in the path."""
     text = https_form(url.partition("?")[0])
     scheme, separator, rest = text.partition("://")
     host, slash, path = rest.partition("/")
     scheme = "https" if scheme.lower() == "http" else scheme.lower()
-    return f"{scheme}{separator}{host.lower().replace('.dfs.', '.blob.')}{slash}{path}"
+    return f"{scheme}{separator}{host.lower().replace('.dfs.', '.blob.')}{slash}{unquote(path)}"

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
-from lazulite.core.errors import not_found, validation
-from lazulite.core.paths import UnsafePath, split
-from lazulite.model import asset_reference, job_status
+from lazulite.core.errors import ApiError, not_found, validation
+from lazulite.core.paths import UnsafePath, path_beneath, split
+from lazulite.model import asset_reference, job_status, url_mirror
 from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, Place, WebPlace
 from lazulite.resources import references, storage_accounts
 from lazulite.resources.references import Access
@@ -142,6 +144,22 @@ def check_output(
         raise validation(
             f"An output cannot be written to '{uri}'. Use azureml://datastores/<name>/paths/<path>.", target
         )
+
+
+def mirrored(mirror: Mapping[str, str], where: Location) -> Path | None:
+    """What stands here for a public address. Raises ApiError where its prefix is mapped and nothing is there."""
+    found = url_mirror.find(mirror, where.url) if where.url else None
+    if found is None:
+        return None
+    folder, below = found
+    said = "by [url_mirror] in settings.toml, and"
+    try:
+        path = path_beneath(Path(folder), below) if below else Path(folder)
+    except UnsafePath as error:
+        raise ApiError(400, "UserError/InvalidPath", f"'{where.url}' is mapped to '{folder}' {said} {error}.") from None
+    if not path.exists():
+        raise ApiError(400, "InputNotFound", f"'{where.url}' is mapped to '{path}' {said} nothing is there.")
+    return path
 
 
 def in_datastore(datastore: Resource, storage: StorageLocator, path: str) -> Location:

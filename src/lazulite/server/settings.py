@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -131,9 +132,24 @@ def _checked(settings: Settings) -> Settings:
     for name, allowed in (("isolation", ("auto", "bubblewrap", "process")), ("runtime", ("process", "container"))):
         if getattr(settings, name) not in allowed:
             raise SettingsError(f"{name} is '{getattr(settings, name)}' and must be one of {', '.join(allowed)}")
+    for address, folder in settings.url_mirror.items():
+        _check_mirror(address, folder)
     return settings
 
 
+def _check_mirror(address: str, folder: Any) -> None:
+    if not _MIRRORED.match(address):
+        forms = "https://HOST/PATH, wasbs://CONTAINER@HOST/PATH or abfss://CONTAINER@HOST/PATH"
+        raise SettingsError(f"[url_mirror]: '{address}' is no beginning of a public address: {forms}")
+    if not isinstance(folder, str) or not Path(folder).is_absolute():
+        raise SettingsError(
+            f"[url_mirror]: '{address}' is mapped to {folder!r} and must be to the full path of a folder"
+        )
+    if not Path(folder).is_dir():
+        raise SettingsError(f"[url_mirror]: '{address}' is mapped to '{folder}', and there is no such folder")
+
+
+_MIRRORED = re.compile(r"(?:https?://[^/?@]+|(?:wasbs?|abfss?)://[^/@]+@[^/?@]+)(?:/[^?]*)?$", re.IGNORECASE)
 _LONGEST_TOKEN_S = 90 * 24 * 3600
 _DEFAULTS: dict[str, Any] = {
     f.name: f.default if f.default_factory is MISSING else f.default_factory()

@@ -38,9 +38,26 @@ def test_yes_and_no_from_the_environment(tmp_path: Path, text: str, found: bool)
         ("webhook_private_addresses = 1", "must be a bool"),
         ("isolation = 'jail'", "auto, bubblewrap, process"),
         ("port = = 1", "is not TOML"),
+        ("url_mirror = 'x'", "must be a dict"),
+        (
+            "[url_mirror]\n'ftp://host/data' = '/'",
+            "'ftp://host/data' is no beginning of a public address: https://HOST",
+        ),
+        ("[url_mirror]\n'wasbs://host/data' = '/'", "wasbs://CONTAINER@HOST/PATH"),
+        ("[url_mirror]\n'https://host/data?sv=1' = '/'", "no beginning of a public address"),
+        ("[url_mirror]\n'https://host/data' = 7", "mapped to 7 and must be to the full path of a folder"),
+        ("[url_mirror]\n'https://host/data' = 'data'", "mapped to 'data' and must be to the full path"),
+        ("[url_mirror]\n'https://host/data' = '/no/such/folder'", "'/no/such/folder', and there is no such folder"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "settings.toml").write_text(text)
     with pytest.raises(SettingsError, match=says):
         load({"home": tmp_path}, {})
+
+
+def test_addresses_are_mapped_to_folders(tmp_path: Path) -> None:
+    prefixes = ("https://host", "HTTPS://host:444/a b/", "wasbs://data@a.blob.core.windows.net", "abfss://d@a/deep/")
+    text = "".join(f"'{prefix}' = '{tmp_path}'\n" for prefix in prefixes)
+    (tmp_path / "settings.toml").write_text(f"[url_mirror]\n{text}")
+    assert load({"home": tmp_path}, {}).url_mirror == dict.fromkeys(prefixes, str(tmp_path))

@@ -12,7 +12,6 @@ import msgspec
 from lazulite.core import arm_id
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import path_beneath
 from lazulite.engine.jobs.facts import Facts
 from lazulite.engine.settings import EngineSettings
 from lazulite.model import url_mirror
@@ -31,6 +30,7 @@ from lazulite.model.run_plan import (
     RunSecrets,
     Transfer,
 )
+from lazulite.resources import places as locations
 from lazulite.resources.jobs import not_started
 from lazulite.resources.places import Location
 from lazulite.store.locations import StorageLocator
@@ -178,20 +178,8 @@ class _Places:
 
     def path(self, where: Location) -> Path | None:
         if where.account is None or where.container is None:
-            return self._mirrored(where)
+            return locations.mirrored(self._mirror, where)
         return self._storage.local_path(where.account, where.container, where.path)
-
-    def _mirrored(self, where: Location) -> Path | None:
-        """What stands here for a public address. Raises ApiError where its prefix is mapped and nothing is there."""
-        found = url_mirror.find(self._mirror, where.url) if where.url else None
-        if found is None:
-            return None
-        folder, below = found
-        path = path_beneath(Path(folder), below) if below else Path(folder)
-        if not path.exists():
-            message = f"'{where.url}' is mapped to '{path}' by [url_mirror] in settings.toml, and nothing is there."
-            raise ApiError(400, "InputNotFound", message)
-        return path
 
     def root(self, where: Location) -> str | None:
         """The folder of the whole datastore or mirror: no link may lead out of it."""

@@ -50,8 +50,13 @@ class Ready:
     inputs: Mapping[str, Json] = field(default_factory=dict)
 
 
-def prepare(c: Connection, storage: StorageLocator, pipeline: Resource, ready: Ready) -> Birth:
-    """The job of a step. One that cannot be made is a job that failed, which says why."""
+def prepare(
+    c: Connection, storage: StorageLocator, mirror: Mapping[str, str], pipeline: Resource, ready: Ready
+) -> Birth:
+    """The job of a step. One that cannot be made is a job that failed, which says why.
+
+    `mirror` are the folders that stand for public addresses.
+    """
     context = _context(pipeline, ready)
     child = Child({**bind.base(context, "Command"), "inputs": {}, "outputs": {}}, {"compute": None})
     try:
@@ -60,7 +65,7 @@ def prepare(c: Connection, storage: StorageLocator, pipeline: Resource, ready: R
         _check_values(context)
         child = _placed(c, pipeline, bind.child(context))
         birth = Birth(ready.step, ready.attempt, child, more=_more(c, pipeline, context, ready.step))
-        return _with_reuse(c, storage, pipeline, context, birth)
+        return _with_reuse(c, storage, mirror, pipeline, context, birth)
     except ApiError as error:
         return Birth(ready.step, ready.attempt, child, error=JobError(error.code, error.message))
     except (UnsafePath, ValueError) as error:
@@ -212,20 +217,33 @@ def _more(c: Connection, pipeline: Resource, context: Context, step: str) -> Jso
     return found
 
 
-def _with_reuse(c: Connection, storage: StorageLocator, pipeline: Resource, context: Context, birth: Birth) -> Birth:
+def _with_reuse(
+    c: Connection,
+    storage: StorageLocator,
+    mirror: Mapping[str, str],
+    pipeline: Resource,
+    context: Context,
+    birth: Birth,
+) -> Birth:
     workspace = arm_id.workspace_of(pipeline.id)
     again = pipeline.spec.get("rerun") or {}
     earlier = (again.get("children") or {}).get(birth.node)
     if earlier and not job_reruns.is_fresh(again, birth.node):
         row = resources.get(c, f"{workspace}/jobs/{earlier}")
         if row is not None and row.state == JobState.COMPLETED and reuse.is_whole(c, workspace, storage, row):
-            return replace(birth, original=row)
-    if not reuse.is_allowed(context) or birth.attempt > 1:
+            return replace(birth, original=_that_ran(c, workspace, row))
+    if not reuse.is_allowed(context):
         return birth
-    key = reuse.key(c, workspace, storage, context, birth.child, _origins(c, workspace, context))
-    if key is None or job_reruns.is_fresh(again, birth.node):
+    key = reuse.key(c, workspace, storage, mirror, context, birth.child, _origins(c, workspace, context))
+    if key is None or birth.attempt > 1 or job_reruns.is_fresh(again, birth.node):
         return replace(birth, key=key)
     return replace(birth, key=key, original=reuse.find(c, workspace, storage, key))
+
+
+def _that_ran(c: Connection, workspace: str, job: Resource) -> Resource:
+    """The job whose outputs a reused one has, which has its logs and artifacts too; itself where that one was deleted."""
+    ran = job.spec.get("reusedFrom")
+    return (resources.get(c, f"{workspace}/jobs/{ran}") if ran else None) or job
 
 
 def _origins(c: Connection, workspace: str, context: Context) -> dict[str, str]:

@@ -194,7 +194,8 @@ class PipelineController:
             return []
         job, gathered = memory.job, _gathered(memory, unfolded)
         ready = [self._ready(memory, name, unfolded, gathered) for name in step.create]
-        born = await self._database.read(lambda c: [births.prepare(c, self._storage, job, one) for one in ready])
+        storage, mirror = self._storage, self._settings.url_mirror
+        born = await self._database.read(lambda c: [births.prepare(c, storage, mirror, job, one) for one in ready])
         for birth in born:
             self._expect(memory, birth)
         return born

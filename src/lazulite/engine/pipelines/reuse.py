@@ -30,7 +30,7 @@ _OF_JOB = ("environmentVariables", "resources", "distribution", "identity", "out
 _OF_SWEEP = ("searchSpace", "samplingAlgorithm", "objective", "limits", "earlyTermination")
 _KINDS = ("command", "parallel", "data_transfer", "sweep")
 #: Uploads whose path holds the hash of their content.
-_HASHED = "LocalUpload/"
+_HASHED = re.compile(r"(?:^|/)LocalUpload/[0-9a-f]{32,}/")
 _FILES = 20_000
 #: Where outputs lie that nobody chose a path for: no other job writes there.
 _OF_ONE_RUN = re.compile(r"azureml://jobs/|.*/paths/azureml/([^/]+)/")
@@ -44,7 +44,13 @@ def is_allowed(context: Context) -> bool:
 
 
 def key(
-    c: Connection, workspace: str, storage: StorageLocator, context: Context, child: Child, origins: Mapping[str, str]
+    c: Connection,
+    workspace: str,
+    storage: StorageLocator,
+    mirror: Mapping[str, str],
+    context: Context,
+    child: Child,
+    origins: Mapping[str, str],
 ) -> str | None:
     """The hash of all that decides the outcome. `origins` names what addresses of earlier steps' outputs are.
 
@@ -52,7 +58,7 @@ def key(
     """
     found = {}
     for name, value in child.properties["inputs"].items():
-        identity = _identity(c, workspace, storage, value, origins)
+        identity = _identity(c, workspace, storage, mirror, value, origins)
         if identity is None:
             return None
         found[name] = identity
@@ -83,7 +89,7 @@ def find(c: Connection, workspace: str, storage: StorageLocator, reuse_key: str)
 
 
 def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resource) -> bool:
-    """Whether its outputs are still there as it left them: at a path that was chosen, another job may have written."""
+    """Whether its outputs are still there as it left them: nobody has removed, added or written over a file since."""
     status = job_status.read(job.status)
     for output in status.outputs.values():
         try:
@@ -92,9 +98,8 @@ def is_whole(c: Connection, workspace: str, storage: StorageLocator, job: Resour
             return False
         if path is None:
             continue
-        if not path.exists():
-            return False
-        if not _is_of_one_run(c, workspace, output.uri, job.name) and _changed_after(path, status.end_time):
+        changed = _changed_after(path, status.end_time)
+        if changed or (changed is None and not _is_of_one_run(c, workspace, output.uri, job.name)):
             return False
     return True
 
@@ -110,7 +115,12 @@ def properties_of(original: Resource) -> dict[str, str]:
 
 
 def _identity(
-    c: Connection, workspace: str, storage: StorageLocator, value: Json, origins: Mapping[str, str]
+    c: Connection,
+    workspace: str,
+    storage: StorageLocator,
+    mirror: Mapping[str, str],
+    value: Json,
+    origins: Mapping[str, str],
 ) -> object:
     if graph.is_literal(value):
         return ["literal", value.get("value")]
@@ -120,10 +130,13 @@ def _identity(
         return ["output", origin, kind, mode]
     where = places.locate(c, workspace, storage, uri, str(kind or "uri_folder"))
     if where.account is None or where.container is None:
+        path = places.mirrored(mirror, where)
+    else:
+        path = storage.local_path(where.account, where.container, where.path)
+    if _HASHED.search(where.path):
+        return ["data", where.uri, kind, mode]
+    if path is None:
         return None
-    path = storage.local_path(where.account, where.container, where.path)
-    if _HASHED in where.path or path is None:
-        return ["data", where.uri, kind, mode] if _HASHED in where.path else None
     print_ = _fingerprint(path)
     return None if print_ is None else ["data", where.uri, kind, mode, print_]
 
@@ -159,12 +172,14 @@ def _fingerprint(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def _changed_after(path: Path, at: str | None) -> bool:
-    """Whether something there was written, added or removed since; also where it is too much to look at."""
+def _changed_after(path: Path, at: str | None) -> bool | None:
+    """Whether something there was written, added or removed since; None where it is too much to look at."""
     limit = parse_iso(at).timestamp() if at else 0.0
     for count, place in enumerate(_places(path)):
+        if count > _FILES:
+            return None
         try:
-            if count > _FILES or _changed(os.lstat(place)) > limit:
+            if _changed(os.lstat(place)) > limit:
                 return True
         except OSError:
             return True
