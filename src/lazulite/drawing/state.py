@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -137,7 +138,7 @@ def read(source: Source, name: str, depth: int = 1) -> Picture:
     if job.get("jobType") == "Pipeline":
         inside = _graph(source, name, job, depth, left)
     else:
-        trials = [_node(_own_name(name, child), child) for child in source.children(name)]
+        trials = [_trial(run, child) for child in source.children(name)]
         alone = _node(str(run.get("displayName") or name), run)
         inside = Graph({node.name: node for node in trials or [alone]})
     return Picture(
@@ -336,8 +337,27 @@ def _ordered(nodes: dict[str, Node]) -> dict[str, Node]:
     return done
 
 
-def _own_name(parent: str, child: Json) -> str:
-    return str(child["runId"]).removeprefix(f"{parent}_")
+def _trial(sweep: Json, child: Json) -> Node:
+    """A child of a job that is no pipeline; of a sweep's, the values it was given, and whether it is the best."""
+    node = _node(str(child["runId"]).removeprefix(f"{sweep['runId']}_"), child)
+    node.note = _values((child.get("tags") or {}).get("hyperparameters"))
+    told = sweep.get("properties") or {}
+    if told.get("best_child_run_id") == child["runId"]:
+        node.note += f"{' · ' if node.note else ''}best, {told.get('score')}"
+        node.alike = "best"  # so that it is drawn by itself
+    return node
+
+
+def _values(text: Any) -> str:
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in found.items()
+    )
 
 
 def _unless_anonymous(component: str) -> str:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from tests.unit.drawing.documents import Server, node, pipeline_step, step
+from tests.unit.drawing.documents import Server, node, pipeline_step, run, step
 
 from lazulite.drawing import state
 from lazulite.drawing.state import Edge
@@ -186,3 +186,22 @@ def test_of_a_sweep_the_trials_and_of_another_job_itself() -> None:
     trials = [{**step("x"), "runId": f"p_{number}", "properties": {}} for number in range(2)]
     assert list(state.read(Sweep({}, {"p": trials}), "p").graph.nodes) == ["0", "1"]
     assert list(state.read(Sweep({}), "p").graph.nodes) == ["p"]
+
+
+def test_trials_of_a_sweep_say_what_they_were_given_and_which_is_the_best() -> None:
+    class Sweep(Server):
+        def job(self, name: str) -> dict[str, Any]:
+            return {"jobType": "Sweep"}
+
+        def run(self, name: str) -> dict[str, Any]:
+            return run(name, **{"best_child_run_id": "p_1", "score": "0.5"})
+
+    given = ['{"x": 3, "lr": 0.0585123}', '{"x": 4}', None, "[1"]
+    trials = [{**run(f"p_{n}"), "tags": {"hyperparameters": one}} for n, one in enumerate(given)]
+    found = state.read(Sweep({}, {"p": trials}), "p").graph.nodes
+    assert {name: node.note for name, node in found.items()} == {
+        "0": "x=3, lr=0.05851",
+        "1": "x=4 · best, 0.5",
+        "2": "",
+        "3": "",
+    }
