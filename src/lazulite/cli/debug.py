@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lazulite.cli import debugger, steps, terminal
+from lazulite.cli import debugger, scratch, steps, terminal
 from lazulite.cli.client import call
 from lazulite.cli.errors import FAILED, INTERRUPTED, OK, CommandError
 from lazulite.cli.home import home_folder, required_server
@@ -35,10 +35,12 @@ def debug(arguments: argparse.Namespace) -> int:
         text = "name a command: `lazulite job debug NAME -- CMD`, or run the job's own with --run"
         raise CommandError(f"there is no terminal for {'pdb' if arguments.pdb else 'a shell'}", text)
     folder = Path(tempfile.mkdtemp(prefix="lazulite-debug-"))
-    plan = of_scratch(found["plan"], folder)
+    plan = scratch.redirected(found["plan"], folder)
     if code is not None:
         plan["code"] = {"path": str(code), "url": None, "hash": None}
-    _introduce(f"'{arguments.node}' of {arguments.name}" if arguments.node else name, found["plan"], plan, folder)
+    title = f"'{arguments.node}' of {arguments.name}" if arguments.node else name
+    for line in scratch.introduction(title, found["plan"], plan, folder):
+        _say(line)
     if command:
         plan["command"] = command[0] if len(command) == 1 else shlex.join(command)
     if arguments.debugpy is not None:
@@ -49,38 +51,6 @@ def debug(arguments: argparse.Namespace) -> int:
     return _run(folder, plan, found["secrets"])
 
 
-def of_scratch(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The plan with everything that is written going to `folder`, as one process that nothing ends but its user."""
-    outputs = {
-        name: {**output, "kind": "path", "root": None, "url": None, "path": str(_output(folder, name, output))}
-        for name, output in plan["outputs"].items()
-    }
-    kind = plan["isolation"]["kind"]
-    alone = {"nodes": 1, "processes_per_node": 1, "worker_count": 1, "parameter_server_count": 0}
-    return {
-        **plan,
-        # Without the run: what is logged here goes to a run of its own.
-        "variables": {name: value for name, value in plan["variables"].items() if name != "MLFLOW_RUN_ID"},
-        "artifacts": str(folder / "artifacts"),
-        "inputs": {name: _unharmed(given) for name, given in plan["inputs"].items()},
-        "outputs": outputs,
-        "isolation": {**plan["isolation"], "kind": "mounts" if kind == "bubblewrap" else kind},
-        "distribution": {**plan["distribution"], **alone},
-        "timeout_s": None,
-    }
-
-
-def _unharmed(given: dict[str, Any]) -> dict[str, Any]:
-    """The input; of one that its job may write to, a copy."""
-    return {**given, "mode": "download"} if given["mode"] == "rw_mount" else given
-
-
-def _output(folder: Path, name: str, output: dict[str, Any]) -> Path:
-    path = folder / "outputs" / name
-    path.mkdir(parents=True)
-    return path / Path(output.get("path") or output.get("url") or name).name if output["type"] == "uri_file" else path
-
-
 def _code(given: str | None) -> Path | None:
     """The folder to take in place of the job's code. Raises CommandError where there is none."""
     if given is None:
@@ -89,36 +59,6 @@ def _code(given: str | None) -> Path | None:
     if not folder.is_dir():
         raise CommandError(f"--code must name a folder, and '{given}' is none")
     return folder
-
-
-def _introduce(title: str, real: dict[str, Any], plan: dict[str, Any], folder: Path) -> None:
-    _say(f"stepping into {title}; outputs and logs go to {folder}, the job itself is left as it is")
-    for name, given in plan["inputs"].items():
-        _say(f"  inputs.{name} = {_told(name, given)}")
-    for name, told in plan["outputs"].items():
-        _say(f"  outputs.{name} -> {told['path']}")
-    if plan["isolation"]["kind"] == "process" and any(given["kind"] == "path" for given in plan["inputs"].values()):
-        _say("inputs are the data itself: without bubblewrap nothing keeps a command from writing there")
-    count = _processes(real["distribution"])
-    if count > 1:
-        _say(f"the job has {count} processes; this is rank 0 by itself, and its world has one")
-    if plan["code"] != real["code"]:
-        _say(f"its code is a copy of {plan['code']['path']}")
-    _say(f"its command: {plan['command'].strip()}")
-
-
-def _told(name: str, given: dict[str, Any]) -> str:
-    """A literal as it is, of data where it lies and the variable that has its path in the step."""
-    if given["kind"] == "literal":
-        return str(given["value"])
-    return f"$AZURE_ML_INPUT_{name}, {given['path'] or given['uri'] or given['url']}"
-
-
-def _processes(distribution: dict[str, Any]) -> int:
-    kind = (distribution["type"] or "").lower()
-    if kind == "tensorflow":
-        return int(distribution["worker_count"] + distribution["parameter_server_count"])
-    return int(distribution["nodes"] * (distribution["processes_per_node"] if kind else 1))
 
 
 def _at_terminal(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], shell: str | None) -> int:

@@ -129,6 +129,7 @@ def _facts(document: Json, run: Json) -> Iterator[tuple[str, str]]:
         "took": words.duration(began, ended, dt.datetime.now(dt.UTC)),
         "step of": run.get("parentRunId"),
         "reuses": (run.get("properties") or {}).get("azureml.reusedrunid"),
+        "best trial": _best(document["name"], run.get("properties") or {}),
         "compute": run.get("target"),
         "environment": str(properties.get("environmentId") or "").rsplit("/environments/", 1)[-1],
         "command": properties.get("command"),
@@ -140,6 +141,12 @@ def _facts(document: Json, run: Json) -> Iterator[tuple[str, str]]:
         if values:
             yield what, "\n".join(f"{name}: {value}" for name, value in values.items()) + "\n"
     yield "page", str(((properties.get("services") or {}).get("Studio") or {}).get("endpoint") or "")
+
+
+def _best(name: str, properties: Json) -> str:
+    """Of a sweep, what to name as --node, and what it came to."""
+    child = str(properties.get("best_child_run_id") or "")
+    return f"{child.removeprefix(f'{name}_')}, {properties.get('score')}" if child else ""
 
 
 def _value(value: Any) -> str:

@@ -20,7 +20,7 @@ def add_job(commands: Any) -> None:
         examples="  lazulite job list                              the newest jobs\n"
         "  lazulite job graph brave_fig_12                which step of a pipeline failed, and why\n"
         "  lazulite job logs brave_fig_12 --node train    what the step wrote\n"
-        "  lazulite job debug brave_fig_12 --node train   a shell where it ran\n"
+        "  lazulite job debug brave_fig_12 --node train   a shell where it ran; with --pdb, the line where it failed\n"
         "  lazulite job rerun brave_fig_12 --from train   once more, from there",
         home=False,
     )

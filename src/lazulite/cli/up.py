@@ -39,7 +39,8 @@ def up(arguments: argparse.Namespace) -> int:
         print(f"Lazulite {server.version} is ready ({time.monotonic() - began:.1f} s, process {server.pid}).\n")
         print(introduction(server, explicit_home=arguments.home), flush=True)
         if arguments.detach:
-            print(f"It runs in the background; its log is {process.log_file(home)}. Stop it with `lazulite down`.")
+            stop = f"lazulite down --home {home}" if arguments.home else "lazulite down"
+            print(f"It runs in the background; its log is {process.log_file(home)}. Stop it with `{stop}`.")
             return OK
         print("Press Ctrl-C to stop it.", flush=True)
         _watch(server, child)

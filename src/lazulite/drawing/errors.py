@@ -13,6 +13,8 @@ _LONG_WINDED = (
     (re.compile(r"/[^\s'\"]*/(?:exe|data-capability)/wd/"), ""),
     (re.compile(r"^\d{4}-\d\d-\d\d[ T][\d:.,]+Z? "), ""),
 )
+#: What MLflow writes at the end of each run.
+_MLFLOW = ("🏃 View run", "🧪 View experiment")
 _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)(?::|$)")
 _TELLING = re.compile(
@@ -24,7 +26,7 @@ _ENDING = re.compile(r"process (?:exited with|was ended by) [^.]*")
 def in_a_line(message: str) -> str:
     """The line of a job's whole error that a person looks for first."""
     first, _, said = message.strip().partition("\nError: ")
-    lines = said.strip().splitlines()
+    lines = [line for line in said.strip().splitlines() if not line.startswith(_MLFLOW)]
     line = _raised(lines) or (_last(first, lines[-1]) if lines else next(iter(first.splitlines()), ""))
     # Cut before it is shortened too: a line may be as long as what the process wrote.
     line = _shortened(line.strip()[: 4 * _MOST])

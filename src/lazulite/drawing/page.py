@@ -27,7 +27,8 @@ _PAGE = """<!doctype html>
   @media (prefers-color-scheme: dark) {{ body {{ background: #0d1117; }} }}
   section {{ max-width: 60rem; margin: 2rem auto 0; }}
   h2 {{ font-size: 1.1rem; }}
-  pre {{ padding: .8rem 1rem; border: 1px solid #8884; border-radius: 6px; background: #8881; overflow-x: auto; }}
+  pre {{ padding: .8rem 1rem; border: 1px solid #8884; border-radius: 6px; background: #8881; }}
+  pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 </style>
 <div class="picture">
 {picture}</div>
@@ -62,7 +63,8 @@ def next_commands(picture: Picture, options: str = "") -> list[str]:
             f"lazulite job debug {name}" + (f" --node {shlex.quote(path)}" if node.run != picture.name else "")
             for path, node in failures
         ]
-        commands.append(f"lazulite job rerun {name}")
     else:
         commands = [f"lazulite job graph {name}", f"lazulite job logs {name}"]
+    if failures or (picture.over and picture.state != "Completed"):
+        commands.append(f"lazulite job rerun {name}")
     return [f"{printable(command)}{options}" for command in commands]

@@ -25,7 +25,8 @@ def route(database: Database, engine: Engine) -> Route:
             raise not_found(f"There is no job '{name}' in this workspace.", "job")
         caller = principal(request)
         if caller.run is not None or caller.id != job.spec.get("submittedBy"):
-            raise ApiError(403, "AuthorizationFailed", "Only who submitted a job may step into it.")
+            text = f"Only who submitted a job may step into it. Run it again as your own: `lazulite job rerun {name}`."
+            raise ApiError(403, "AuthorizationFailed", text)
         if str(job.properties.get("jobType")) != "Command":
             text = f"'{name}' is a {job.properties.get('jobType')} job: name one of its steps."
             raise ApiError(400, "NotACommandJob", text, target="node")

@@ -39,6 +39,7 @@ def test_up_status_env_principal_down(home: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "isolation" in said
     assert "lazulite env --home" in said
+    assert f"Stop it with `lazulite down --home {home}`" in said
 
     assert main(["up", *where]) == 0
     assert "already running" in capsys.readouterr().out

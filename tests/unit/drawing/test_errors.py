@@ -25,6 +25,7 @@ TRACEBACK = 'Traceback (most recent call last):\n  File "/home/a/runs/5/1/exe/wd
         ("", ""),
         (f"Execution failed.\nError: {'x' * 100_000}", f"{'x' * 299}…"),
         (f"{ENDED}\nError: reading\n4.txt", "The process exited with status code 3; it last wrote: 4.txt"),
+        (f"{ENDED}\nError: a\n🧪 View experiment at: x", "The process exited with status code 3; it last wrote: a"),
         (f"{ENDED}\nError: bash: line 1: trian: command not found", "bash: line 1: trian: command not found"),
         (
             f"{ENDED}\nError: {TRACEBACK}ValueError: Input has NaN.\nSee https://some/where",

@@ -118,6 +118,11 @@ def test_a_job_that_is_no_pipeline_is_stepped_into_by_its_own_name() -> None:
     assert "1 step: 1 failed" in tree.write(found, NOW)[1]
 
 
+def test_what_to_type_after_a_job_that_was_cancelled() -> None:
+    found = state.read(Server({"p": {"a": node()}}, {"p": [step("a", "Canceled")]}, status="Canceled"), "p")
+    assert page.next_commands(found)[-1] == "lazulite job rerun p"
+
+
 def test_the_page_loads_itself_again_while_the_job_runs() -> None:
     assert '<meta http-equiv="refresh" content="3">' in page.write(picture(status="Running"), NOW)
 
