@@ -369,7 +369,11 @@ _SPEC = {"type": "command", "command": "echo", "environment": _SKLEARN}
     ("spec", "status", "target"),
     [
         ({"environment": f"azureml:{_WORKSPACE_ID}/environments/e/versions/1"}, 400, "environment"),
+        ({"environment": f"/{_WORKSPACE_ID}/environments/e/versions/1"}, 400, "environment"),
+        ({"environment": f"{_WORKSPACE_ID.upper()}/environments/e/versions/1"}, 400, "environment"),
         ({"environment": "azureml:nowhere:1"}, 404, "environment"),
+        ({"environment": "nowhere:1"}, 404, "environment"),
+        ({"code": "https://github.com/x/y"}, 400, "code"),
         ({"code": f"azureml:{_WORKSPACE_ID}/codes/c/versions/1"}, 400, "code"),
         ({"code": "azureml://registries/shared/codes/nothing/versions/1"}, 404, "code"),
         ({"type": "parallel", "task": {"environment": f"{_WORKSPACE_ID}/environments/e"}}, 400, "task.environment"),

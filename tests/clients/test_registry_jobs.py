@@ -294,7 +294,7 @@ def test_a_pipeline_sent_again_under_its_name(ml_client: MLClient, registry: MLC
 
     sent(write, text="x")
     assert sent(write, text="x").tags == {"sent": "again"}
-    with pytest.raises(HttpResponseError, match="jobs.step.componentId cannot change"):
+    with pytest.raises(HttpResponseError, match=r"jobs\.step\.componentId cannot change"):
         sent(show, file=Input(type="uri_file", path=f"{R}/data/word/versions/1"))
 
 

@@ -58,6 +58,15 @@ def test_resource_group_that_does_not_exist_is_made(ml_client: MLClient, server:
     assert [w.name for w in other.workspaces.list()] == ["ws-other"]
 
 
+@pytest.mark.parametrize("group", ["data", "models", "jobs", "workspaces"])
+def test_resource_groups_may_be_called_like_what_workspaces_hold(ml_client: MLClient, group: str) -> None:
+    from azure.identity import DefaultAzureCredential
+
+    other = MLClient(DefaultAzureCredential(), SUBSCRIPTION, group, f"ws-{group}")
+    other.workspaces.begin_create(Workspace(name=f"ws-{group}", location="local")).result()
+    assert [list(held.list()) for held in (other.data, other.models, other.jobs, other.components)] == [[], [], [], []]
+
+
 def test_listing_by_kind(ml_client: MLClient) -> None:
     ml_client.workspaces.begin_create(Hub(name="hub-listed", location="local")).result()
     for scope in ("resource_group", "subscription"):

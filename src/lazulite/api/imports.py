@@ -11,6 +11,7 @@ import logging
 import re
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -89,7 +90,7 @@ class Imports:
     async def _run(self, row: str) -> None:
         try:
             await self._import(row)
-            error = None
+            return
         except ApiError as refused:
             error = {"code": refused.code, "message": refused.message}
         except Exception:
@@ -115,7 +116,10 @@ class Imports:
         if plan.files is not None:
             await self._copy(plan, row)
         type_ = registry_assets.of_collection(plan.collection)
-        await write.put(context, type_, plan.destination, {"properties": plan.properties}, write.Origin(by))
+        body = {"properties": plan.properties}
+        # Its end in the same transaction: taken up again after it, the version would be there, and in the way.
+        end = partial(_end, row=row, error=None)
+        await write.put(context, type_, plan.destination, body, write.Origin(by), end)
 
     async def _copy(self, plan: _Plan, row: str) -> None:
         assert plan.files is not None

@@ -58,13 +58,23 @@ class Written:
         self.operation = operation
 
 
-async def put(context: ApiContext, type_: ResourceType, id_: str, body: Json, origin: Origin) -> Written:
-    """Create or replace. Raises ApiError."""
+async def put(
+    context: ApiContext,
+    type_: ResourceType,
+    id_: str,
+    body: Json,
+    origin: Origin,
+    along: Callable[[Connection], None] | None = None,
+) -> Written:
+    """Create or replace; `along` is done in the same transaction. Raises ApiError."""
 
     def transaction(connection: Connection) -> Written:
         existing = resources.get(connection, id_)
         check_preconditions(origin, existing)
-        return _store(context, connection, type_, id_, body, existing, origin)
+        written = _store(context, connection, type_, id_, body, existing, origin)
+        if along is not None:
+            along(connection)
+        return written
 
     return await _run(context, transaction)
 

@@ -50,7 +50,7 @@ def follow(write: Write, name: str) -> None:
     A path in a datastore is written with its workspace, which MLTable needs where it reads the asset's path.
 
     Raises ApiError 404 where there is no such job or output, and 400 where an asset of a registry has its files
-    elsewhere.
+    elsewhere, or an asset of a workspace names another one.
     """
     uri = write.properties.get(name)
     registry = arm_id.registry_of(write.id)
@@ -64,6 +64,11 @@ def follow(write: Write, name: str) -> None:
         write.properties[name] = found.uri
         write.properties.setdefault("jobName", found.of_job)
     elif isinstance(uri, str):
+        if write.existing is None and asset_reference.is_asset(uri):
+            text = f"{name} is '{uri}', which names an asset, and must be an address of files. Jobs take that asset by"
+            raise validation(
+                f"{text} its own name; to have a copy of it here, download its files.", f"properties.{name}"
+            )
         write.properties[name] = _in_full(write, uri)
 
 

@@ -49,9 +49,8 @@ def check_pipeline_job(write: Write) -> Json:
     find_compute(write, compute, "properties.settings.default_compute")
     store = graph.field(settings, "default_datastore")
     if store:
-        references.datastore(
-            write.connection, write.workspace, str(store), target="properties.settings.default_datastore"
-        )
+        target = "properties.settings.default_datastore"
+        references.datastore(write.connection, write.workspace, str(store), target=target)
     scope = Scope(write, home, properties.get("inputs") or {}, properties.get("outputs") or {}, nodes)
     pinned = _check_nodes(scope)
     if home != write.workspace:

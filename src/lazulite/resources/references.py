@@ -85,19 +85,11 @@ def code(c: Connection, home: str, reference: str, *, target: str = "codeId", ac
 
 def compute(c: Connection, workspace: str, reference: str, *, target: str = "computeId") -> Resource:
     """A compute of the workspace by name (`azureml:cpu-cluster`, `cpu-cluster`) or ARM id."""
-    found = _child(c, workspace, "computes", "compute", reference, target)
-    if arm_id.key(arm_id.workspace_of(found.id)) != arm_id.key(workspace):
-        raise validation(f"The compute '{found.name}' lies in another workspace, and jobs run in their own.", target)
-    return found
+    return _child(c, workspace, "computes", "compute", reference, target)
 
 
-def datastore(
-    c: Connection, workspace: str, reference: str, *, target: str = "datastore", access: Access | None = None
-) -> Resource:
-    text = str(reference).strip().removeprefix("azureml:")
-    elsewhere = _workspace_of("/" + text.strip("/")) if "/" in text else None
-    require_access(workspace, elsewhere or workspace, KEYS, target, access)
-    return _child(c, elsewhere or workspace, "datastores", "datastore", reference, target)
+def datastore(c: Connection, workspace: str, reference: str, *, target: str = "datastore") -> Resource:
+    return _child(c, workspace, "datastores", "datastore", reference, target)
 
 
 def require_access(home: str, elsewhere: str, action: str, target: str, access: Access | None) -> None:
@@ -187,16 +179,21 @@ def _missing(
 
 
 def _child(c: Connection, workspace: str, collection: str, noun: str, reference: str, target: str) -> Resource:
-    text = str(reference).strip().removeprefix("azureml:")
-    id_ = "/" + text.strip("/") if "/" in text else f"{workspace}/{collection}/{text}"
+    """What is the workspace's own; another's is not looked for."""
+    text = str(reference).strip().removeprefix("azureml:").strip("/")
+    id_ = f"/{text}" if "/" in text else f"{workspace}/{collection}/{text}"
+    name = id_.rsplit("/", 1)[1]
+    if arm_id.key(_workspace_of(id_) or workspace) != arm_id.key(workspace):
+        text = (
+            f"The {noun} '{name}' lies in another workspace ('{reference}'), and here one of the job's own is needed."
+        )
+        raise validation(text, target)
     found = resources.get(c, id_)
     if found is not None and found.type == f"{PROVIDER}/workspaces/{collection}".lower():
         return found
-    name = id_.rsplit("/", 1)[1]
-    parent = _workspace_of(id_) or workspace
-    known = [r.name for r in resources.children(c, parent, f"{PROVIDER}/workspaces/{collection}", limit=200)]
+    known = [r.name for r in resources.children(c, workspace, f"{PROVIDER}/workspaces/{collection}", limit=200)]
     raise not_found(
-        f"There is no {noun} '{name}' in workspace '{parent.rsplit('/', 1)[1]}'.{nearest(name, known)}", target
+        f"There is no {noun} '{name}' in workspace '{workspace.rsplit('/', 1)[1]}'.{nearest(name, known)}", target
     )
 
 

@@ -23,7 +23,6 @@ _COLLECTIONS = {
 }
 #: Where a specification holds further things that run.
 _INNER = ("task", "trial")
-_REFERENCES = ("azureml:", "/subscriptions/", "subscriptions/")
 
 
 def prepare_environment(write: Write) -> None:
@@ -45,7 +44,7 @@ def _named(spec: Json, at: str) -> Iterator[tuple[str, str, str]]:
     """Collection, reference and field of every asset that a specification names, at any depth."""
     for field, collection in _COLLECTIONS.items():
         value = spec.get(field)
-        if isinstance(value, str) and value.startswith(_REFERENCES):
+        if isinstance(value, str) and value:
             yield collection, value, f"{at}.{field}"
         elif isinstance(value, dict) and collection == "components":
             yield from _named(value, f"{at}.{field}")

@@ -158,7 +158,6 @@ def refuse(action: str, scope: str, target: str) -> None:
         (references.component, (f"{R}/components/none",), "registries/assets/read", SHARED),
         (references.environment, (f"{R}/environments/e",), "registries/assets/read", SHARED),
         (references.code, (f"{OTHER}/codes/c/versions/1",), "workspaces/codes/versions/read", OTHER),
-        (references.datastore, (f"{OTHER}/datastores/s",), "workspaces/datastores/listSecrets/action", OTHER),
         (places.locate, (None, f"{R}/data/d"), "registries/assets/read", SHARED),
         (places.locate, (None, f"azureml:{OTHER}/data/d/versions/1"), "workspaces/data/versions/read", OTHER),
         (
@@ -182,6 +181,18 @@ def test_what_lies_elsewhere_needs_the_callers_right_before_it_is_looked_for(
         asked(function, *arguments, access=refuse)
 
 
+@pytest.mark.parametrize("uri", ["azureml:d:1", f"{R}/data/d/versions/1", f"azureml:{OTHER}/data/d/versions/1"])
+def test_an_asset_is_no_address_of_files(world: EngineWorld, uri: str) -> None:
+    nothing: Any = None
+
+    def prepared(c: Any) -> None:
+        id_, body = f"{WORKSPACE}/data/copy/versions/1", {"properties": {"dataType": "uri_file", "dataUri": uri}}
+        data_assets.prepare(Write(c, nothing, Principal("me", "me", "User"), {}, id_, body, None))
+
+    error = refusal(lambda: world.database.read_sync(prepared))
+    assert (error.status, error.target) == (400, "properties.dataUri")
+
+
 def test_what_lies_in_the_workspace_at_hand_needs_no_further_right(world: EngineWorld, asked: Any) -> None:
     assert asked(references.environment, f"{WORKSPACE.upper()}/environments/bare/versions/1", access=refuse)
     assert asked(places.locate, world.storage, "azureml://datastores/workspaceblobstore/paths/x", access=refuse)
@@ -193,9 +204,16 @@ def test_nothing_is_written_to_a_registry(asked: Any) -> None:
     assert "does not write to the registry 'shared'" in error.message
 
 
-def test_a_compute_of_another_workspace_is_refused(world: EngineWorld, asked: Any) -> None:
-    add(world, f"{OTHER}/computes/theirs", "workspaces/computes", {"computeType": "AmlCompute"})
-    assert "another workspace" in refusal(lambda: asked(references.compute, f"{OTHER}/computes/theirs")).message
+@pytest.mark.parametrize("lead", ["", "azureml:", "azureml:/"])
+@pytest.mark.parametrize("collection", ["computes", "datastores"])
+def test_computes_and_datastores_of_another_workspace_are_refused_and_not_looked_for(
+    world: EngineWorld, asked: Any, collection: str, lead: str
+) -> None:
+    add(world, f"{OTHER}/{collection}/theirs", f"workspaces/{collection}", {})
+    look = {"computes": references.compute, "datastores": references.datastore}[collection]
+    for name in ("theirs", "none"):
+        error = refusal(lambda name=name: asked(look, f"{lead}{OTHER}/{collection}/{name}"))
+        assert (error.status, f"'{name}' lies in another workspace" in error.message) == (400, True)
 
 
 def test_unknown_environments_of_the_registry_azureml_are_told_by_their_names_there(
