@@ -38,6 +38,8 @@ _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
 #: Tags that are columns of the run: written through, and made up again when read.
 NAME_TAG = "mlflow.runName"
 PARENT_TAG = "mlflow.parentRunId"
+#: Azure's own: the job that was submitted, of which this one is a part. A job by itself is its own.
+ROOT_TAG = "mlflow.rootRunId"
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -97,6 +99,7 @@ def create(
     start_ms: int | None = None,
     end_ms: int | None = None,
     parent: str | None = None,
+    root: str | None = None,
     job: bool = False,
     created_in: str | None = None,
 ) -> Run:
@@ -113,6 +116,8 @@ def create(
         experiment = found
     location = experiment.artifact_location
     own = dict(tags or {})
+    if job:
+        own[ROOT_TAG] = root or run_id
     values: dict[str, Any] = {
         "workspace": workspace_number(workspace_id),
         "key": run_id.lower(),

@@ -115,6 +115,7 @@ def create(c: Connection, pipeline: Resource, birth: Birth, at: str) -> None:
         status=_RUN_STATUS.get(status.state, "SCHEDULED"),
         end_ms=now_ms() if status.terminal else None,
         parent=pipeline.name,
+        root=root,
         job=True,
     )
 

@@ -101,6 +101,7 @@ def create(c: Connection, sweep: Resource, number: int, point: Point, values: Va
         tags=tags,
         status="SCHEDULED",
         parent=sweep.name,
+        root=str(spec["rootRun"]),
         job=True,
     )
 
