@@ -29,6 +29,7 @@ request = urllib.request.Request(
 urllib.request.urlopen(request).read()
 """
 
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     running = RunningServer(tmp_path_factory.mktemp("server") / "home")
@@ -188,9 +189,7 @@ def test_runs_of_clients_are_listed_to_the_last(ml_client: MLClient, mlflow: Any
     assert job.name in listed
 
 
-def test_the_steps_of_a_pipeline_are_runs_below_it(
-    ml_client: MLClient, mlflow: Any, job: Job, tmp_path: Path
-) -> None:
+def test_the_steps_of_a_pipeline_are_runs_below_it(ml_client: MLClient, mlflow: Any, job: Job, tmp_path: Path) -> None:
     (tmp_path / "log.py").write_text(LOG_ABOVE)
     step = command(name="step", command="python log.py", code=str(tmp_path), environment="bare:1")
 
