@@ -339,6 +339,7 @@ def test_an_optional_input_of_the_pipeline_may_stay_unset(server: RunningServer,
         (lambda p: p["jobs"]["first"].update(componentId="azureml:nothing:1"), "There is no component 'nothing'"),
         (lambda p: p["jobs"]["first"].update(computeId="azureml:nothing"), "There is no compute 'nothing'"),
         (lambda p: p["jobs"]["first"].update(computeId="${{parent.inputs.text}}"), "There is no compute 'refused'"),
+        (lambda p: p["settings"].update(on_finalize="second"), "settings.on_finalize of a pipeline"),
         (lambda p: p["settings"].update(default_datastore="no"), "(properties.settings.default_datastore)"),
         (
             lambda p: p["jobs"]["second"]["inputs"]["folder"].update(value="${{parent.jobs.first.outputs.mode}}"),
@@ -370,6 +371,11 @@ def test_refusals_name_the_node(server: RunningServer, ml_client: MLClient, chan
     assert status in (400, 404, 501), answer
     assert message in f"{answer['error']['message']} ({answer['error']['target']})"
     ended(ml_client, job.name)
+
+
+def test_an_empty_value_is_named(ml_client: MLClient) -> None:
+    with pytest.raises(HttpResponseError, match=r"'first' uses \${{parent.inputs.text}}.* whose value is empty"):
+        ml_client.jobs.create_or_update(two_steps(text=""))
 
 
 def test_rerun_from_a_node(server: RunningServer, ml_client: MLClient) -> None:

@@ -18,7 +18,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
-from lazulite.store import runs
+from lazulite.store import run_reach, runs
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, RUN_CONTAINER, RUN_ORIGIN, ArtifactStore
 from lazulite.store.database import Database
 
@@ -137,13 +137,8 @@ class _Artifacts:
         if run is None:
             raise not_found(f"There is no run '{run_id}' in this workspace.", "runId", code="UserError")
         own = principal(request).run
-        if write and own is not None and not runs.is_within(c, workspace, run, own):
-            raise ApiError(
-                403,
-                "AuthorizationFailed",
-                f"The token of job '{own}' may write to that run and its children, and '{run_id}' is neither.",
-                target="runId",
-            )
+        if write and own is not None and not run_reach.may_write(c, workspace, run, own):
+            raise ApiError(403, "AuthorizationFailed", run_reach.refusal(run, own), target="runId")
         return run
 
     async def _names(self, where: _Container, path: str) -> list[str]:

@@ -18,7 +18,7 @@ from lazulite.dataplane import run_documents
 from lazulite.model import job_status
 from lazulite.resources import jobs
 from lazulite.resources.declaration import Services, Write
-from lazulite.store import resources, runs
+from lazulite.store import resources, run_reach, runs
 from lazulite.store.artifacts import ArtifactStore
 from lazulite.store.database import Database
 from lazulite.store.resources import Json
@@ -122,8 +122,8 @@ class _History:
 
         def change(connection: Connection) -> Json:
             found = self._load(connection, workspace, name)
-            if by.run is not None and not runs.is_within(connection, workspace, found.run, by.run):
-                raise ApiError(403, "AuthorizationFailed", f"The token of run '{by.run}' may change that run alone.")
+            if by.run is not None and not run_reach.may_write(connection, workspace, found.run, by.run):
+                raise ApiError(403, "AuthorizationFailed", run_reach.refusal(found.run, by.run))
             changes = {k: body[k] for k in ("displayName", "description") if body.get(k) is not None}
             if body.get("hidden") is not None:
                 changes["isArchived"] = bool(body["hidden"])

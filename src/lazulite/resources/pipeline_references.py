@@ -59,6 +59,7 @@ def not_given(scope: Scope, given: Any) -> str | None:
 
 def no_such_input(scope: Scope, name: str, wanted: str, target: str) -> ApiError:
     text = f"The node '{name}' uses ${{{{parent.inputs.{wanted}}}}}, and {scope.where} has no such input."
+    text += " Clients leave out an input whose value is empty."
     return validation(text + nearest(wanted, scope.inputs), target)
 
 

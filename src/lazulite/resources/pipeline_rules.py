@@ -45,6 +45,9 @@ def check_pipeline_job(write: Write) -> Json:
     if not isinstance(nodes, dict) or not nodes:
         raise validation("A pipeline job needs properties.jobs, an object with at least one node.", "properties.jobs")
     settings = properties.get("settings") or {}
+    for name in ("on_init", "on_finalize"):
+        if graph.field(settings, name):
+            raise not_implemented(f"settings.{name} of a pipeline, a node that runs before or after all others,")
     compute = graph.field(settings, "default_compute") or properties.get("computeId")
     find_compute(write, compute, "properties.settings.default_compute")
     store = graph.field(settings, "default_datastore")

@@ -99,8 +99,8 @@ def create(
     start_ms: int | None = None,
     end_ms: int | None = None,
     parent: str | None = None,
-    job: bool = False,
     root: str | None = None,
+    job: bool = False,
     created_in: str | None = None,
 ) -> Run:
     """Add a run to the experiment of that name (made if need be) or id, or one read before; without any, to `Default`.

@@ -15,6 +15,7 @@ from lazulite.core import web
 from lazulite.core.principal import Principal
 from lazulite.core.web import JsonResponse
 from lazulite.store import experiments as experiment_store
+from lazulite.store import run_reach
 from lazulite.store import runs as run_store
 from lazulite.store.artifacts import RUN_CONTAINER, RUN_ORIGIN, ArtifactStore, run_folder
 from lazulite.store.database import Database
@@ -96,13 +97,10 @@ class Call:
         return run
 
     def check_reach(self, c: Connection, run: Run) -> None:
-        """A job's token writes to that job's run, to its descendants and to runs made with it. Raises ApiError 403."""
+        """A job's token does not write to the runs of strangers. Raises ApiError 403."""
         own = self.principal.run
-        if own is not None and not run_store.is_within(c, self.workspace, run, own):
-            raise error(
-                "PERMISSION_DENIED",
-                f"The token of job '{own}' may write to that run and its children, and '{run.run_id}' is neither.",
-            )
+        if own is not None and not run_reach.may_write(c, self.workspace, run, own):
+            raise error("PERMISSION_DENIED", run_reach.refusal(run, own))
 
     def check_not_a_job(self, operation: str) -> None:
         """Refuse what a job's token must not do. Raises ApiError 403."""

@@ -17,6 +17,18 @@ from tests.server_fixture import RunningServer
 
 pytestmark = pytest.mark.clients
 
+#: A step that logs to the run of its pipeline, without MLflow's client, which `bare:1` has not.
+LOG_ABOVE = """
+import json, os, urllib.request
+field = {"run_id": os.environ["AZUREML_ROOT_RUN_ID"], "key": "rows", "value": 7, "timestamp": 1}
+request = urllib.request.Request(
+    os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/runs/log-metric",
+    json.dumps(field).encode(),
+    {"Authorization": "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"], "Content-Type": "application/json"},
+)
+urllib.request.urlopen(request).read()
+"""
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
@@ -177,8 +189,9 @@ def test_runs_of_clients_are_listed_to_the_last(ml_client: MLClient, mlflow: Any
     assert job.name in listed
 
 
-def test_the_steps_of_a_pipeline_are_runs_below_it(ml_client: MLClient, mlflow: Any, job: Job) -> None:
-    step = command(name="step", command="echo hello", environment="bare:1")
+def test_the_steps_of_a_pipeline_are_runs_below_it(ml_client: MLClient, mlflow: Any, job: Job, tmp_path: Path) -> None:
+    (tmp_path / "log.py").write_text(LOG_ABOVE)
+    step = command(name="step", command="python log.py", code=str(tmp_path), environment="bare:1")
 
     @dsl.pipeline(experiment_name="steps", default_compute="serverless")
     def two() -> None:
@@ -192,9 +205,10 @@ def test_the_steps_of_a_pipeline_are_runs_below_it(ml_client: MLClient, mlflow: 
         one.name for one in ml_client.jobs.list(parent_job_name=pipeline.name)
     }
     assert [run.info.status for run in below] == ["FINISHED"] * 2
-    tree = mlflow.search_runs([experiment], f"tags.mlflow.rootRunId = '{pipeline.name}'", output_format="list")
-    assert {run.info.run_id for run in tree} == {pipeline.name, *(run.info.run_id for run in below)}
-    assert mlflow.get_run(pipeline.name).info.status == "FINISHED"
+    above = mlflow.get_run(pipeline.name)
+    assert (above.info.status, above.data.metrics) == ("FINISHED", {"rows": 7})
+    parts = mlflow.search_runs([experiment], f"tags.mlflow.rootRunId = '{pipeline.name}'", output_format="list")
+    assert {run.info.run_id for run in parts} == {pipeline.name, *(run.info.run_id for run in below)}
 
 
 def test_a_model_registered_by_mlflow_is_an_asset(

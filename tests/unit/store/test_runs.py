@@ -33,7 +33,8 @@ def test_a_run_is_read_back_as_it_was_made(database: Database) -> None:
     read = database.read_sync(lambda c: runs.get(c, WS.upper(), "train_1"))
     assert read == made
     assert (made.run_id, made.experiment_name, made.status, made.job) == ("Train_1", "e", "SCHEDULED", True)
-    assert database.read_sync(lambda c: runs.tags(c, WS, ["Train_1"]))["Train_1"]["model"] == "lr"
+    tags = {"model": "lr", "mlflow.rootRunId": "Train_1"}
+    assert database.read_sync(lambda c: runs.tags(c, WS, ["Train_1"])) == {"Train_1": tags}
 
 
 def test_without_an_experiment_a_run_lies_in_default(database: Database) -> None:
