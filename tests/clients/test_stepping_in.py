@@ -162,6 +162,15 @@ def test_pdb_where_the_step_fails(server: RunningServer, failed: Job) -> None:
         assert shell.ended() == 1
 
 
+def test_a_command_may_ask_at_a_terminal(server: RunningServer, failed: Job) -> None:
+    with Shell(server, failed.name, "--node", "use", "--", "python -m pdb script.py; exit 6") as shell:
+        shell.until("(Pdb) ")
+        shell.type("p sys.argv if 'sys' in globals() else 40 + 2")
+        shell.until("42")
+        shell.type("q")
+        assert shell.ended() == 6
+
+
 def test_a_debugger_stops_in_the_steps_code(server: RunningServer, failed: Job) -> None:
     text = "python -V; PYTHONPATH=. python -u script.py ${{inputs.folder}}; exit 4"
     arguments = command_line(server, "job", "debug", failed.name, "--node", "use", "--debugpy", "0", "--", text)

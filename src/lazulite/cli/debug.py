@@ -45,9 +45,12 @@ def debug(arguments: argparse.Namespace) -> int:
         plan["command"] = command[0] if len(command) == 1 else shlex.join(command)
     if arguments.debugpy is not None:
         plan = debugger.waiting(plan, folder, arguments.debugpy, str(code) if code else None)
-    elif arguments.pdb or not (command or arguments.run):
-        plan = debugger.stopping(plan) if arguments.pdb else plan
-        return _at_terminal(folder, plan, found["secrets"], None if arguments.pdb else arguments.node or name)
+    elif arguments.pdb:
+        return _at_terminal(folder, debugger.stopping(plan), found["secrets"])
+    elif not (command or arguments.run):
+        return _at_terminal(folder, plan, found["secrets"], shell=arguments.node or name)
+    elif command and sys.stdin.isatty() and sys.stdout.isatty() and not plan.get("container"):
+        return _at_terminal(folder, plan, found["secrets"])  # it may ask for something, as pdb does
     return _run(folder, plan, found["secrets"])
 
 
@@ -61,11 +64,11 @@ def _code(given: str | None) -> Path | None:
     return folder
 
 
-def _at_terminal(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], shell: str | None) -> int:
-    """Run a shell of that title, or where there is none the job's command."""
+def _at_terminal(folder: Path, plan: dict[str, Any], secrets: dict[str, Any], shell: str = "") -> int:
+    """Run a shell of that title, or where there is none the plan's command."""
     if shell:
         _say('the command is in $JOB_COMMAND: `bash -c "$JOB_COMMAND"` runs it, the up arrow brings it; `exit` leaves')
-    with terminal.Terminal(folder, shell or "") as here:
+    with terminal.Terminal(folder, shell) as here:
         command = here.shell if shell else here.program
         here.serve(
             _started(folder, {**plan, "command": command(plan["command"])}, secrets),
