@@ -68,6 +68,11 @@ class Run:
         return bool(self.plan["isolation"]["kind"] == "bubblewrap")
 
     @property
+    def is_trial(self) -> bool:
+        """Whether it is a trial of a sweep, which finds its inputs and outputs in `AZUREML_SWEEP_<name>` as well."""
+        return any(name.startswith("AZUREML_SWEEP_") for name in self.plan["variables"])
+
+    @property
     def container(self) -> dict[str, Any] | None:
         """What runs containers, where the environment is an image."""
         engine: dict[str, Any] | None = self.plan.get("container")

@@ -152,10 +152,21 @@ def _results(
             child = rows.get(ready.upstream.get(reference.node, ""))
             if child is not None and child.state == JobState.COMPLETED:
                 value = result(c, storage, child, reference.name, spec_of(c, pipeline, reference.node))
+                if value is None and child.properties.get("jobType") == "Sweep":
+                    raise _without_best(reference.node, child)
                 _check_written(c, storage, pipeline, reference, value)
         if value is not None:
             found[reference.node, reference.name] = value
     return found
+
+
+def _without_best(step: str, sweep: Resource) -> ApiError:
+    """A sweep gives the outputs of its best trial, and may have completed without one."""
+    status = job_status.read(sweep.status)
+    best = status.properties.get("best_child_run_id")
+    why = f"Its best, '{best}', did not complete." if best else " ".join(status.notes)
+    text = f"The step '{step}' gives the outputs of its best trial, and none is such: {why}"
+    return ApiError(400, "UserError/NoBestTrial", text)
 
 
 def _check_written(

@@ -21,6 +21,8 @@ def prepare(run: Run) -> None:
         value = bind(run, name, given)
         run.values[f"inputs.{name}"] = value
         run.variables[f"AZURE_ML_INPUT_{name}"] = value
+        if run.is_trial:
+            run.variables[f"AZUREML_SWEEP_{name}"] = value
 
 
 def bind(run: Run, name: str, given: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ def prepare(run: Run) -> None:
         value = bind(run, name, asked)
         run.values[f"outputs.{name}"] = value
         run.variables[f"AZURE_ML_OUTPUT_{name}"] = value
+        if run.is_trial:
+            run.variables[f"AZUREML_SWEEP_{name}"] = value
 
 
 def bind(run: Run, name: str, asked: dict[str, Any]) -> str:
