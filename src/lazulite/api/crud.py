@@ -13,7 +13,7 @@ from lazulite.api import filters, lro, paging, write
 from lazulite.api.context import ApiContext, document
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
-from lazulite.core.errors import bad_request
+from lazulite.core.errors import bad_request, not_found
 from lazulite.core.web import Handler, JsonResponse, Route, json_body
 from lazulite.model import wire
 from lazulite.resources import versions
@@ -323,7 +323,13 @@ def _singular(collection: str) -> str:
 
 
 def _path_id(request: Request) -> str:
-    """The ARM id the path names, canonical in its literals and in the client's spelling of names."""
+    """The ARM id the path names, canonical in its literals and in the client's spelling of names.
+
+    Raises ApiError 404 for a name with a slash (`%2F`), which would be read as another id.
+    """
+    for name in request.path_params.values():
+        if "/" in name:
+            raise not_found(f"There is nothing of the name '{name}': a name has no slash.", "name")
     return canonical(request.scope["path"])
 
 

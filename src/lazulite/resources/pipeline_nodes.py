@@ -107,9 +107,7 @@ def check_literal(name: str, bound: Json, declared: Json, where: str, target: st
 def _check_counts(node: Node) -> None:
     """The numbers that say how many nodes and processes there are, as the node or its component gives them."""
     for part, least in (("resources", 1), ("distribution", 0)):
-        for said in (node.sent.get(part), node.spec.get(part)):
-            if not isinstance(said, dict):
-                continue
+        for said in (node.sent.get(part) or {}, node.spec.get(part) or {}):
             for name in _COUNTS:
                 count = graph.field(said, name)
                 if count is None or "${{" in str(count) or (str(count).isdecimal() and int(str(count)) >= least):
