@@ -31,7 +31,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "asset.yaml": _COMPONENT,
             "spec.yaml": "$schema: https://azuremlschemas.azureedge.net/latest/pipelineComponent.schema.json\n"
             "type: pipeline\nname: whole\nversion: 0.0.1\njobs:\n  step:\n    type: command\n"
-            "    component: azureml:alias:0.0.1\n",
+            "    component: azureml:alias:0.0.1\n  older:\n    type: command\n    component: azureml:own:0.0.0\n",
         },
     )
     _write(
@@ -69,8 +69,10 @@ def test_load_a_checkout(server: RunningServer, checkout: Path, tmp_path: Path) 
     own = azureml.components.get("own", version="0.0.1")
     assert own.environment == "azureml://registries/azureml/environments/built/versions/5"
     assert azureml.environments.get("built", version="5").build.dockerfile_path == "Dockerfile"
-    step = azureml.components.get("whole", version="0.0.1").jobs["step"]
-    assert step.component == "azureml://registries/azureml/components/alias/versions/0.0.1"
+    assert "(with version 0.0.1 of its component 'own' in place of 0.0.0)" in said
+    steps = azureml.components.get("whole", version="0.0.1").jobs
+    assert steps["step"].component == "azureml://registries/azureml/components/alias/versions/0.0.1"
+    assert steps["older"].component == "azureml://registries/azureml/components/own/versions/0.0.1"
     assert azureml.data.get("table", version="2").type == "uri_folder"
     files = {path.name: path for path in (server.home / "storage").rglob("*") if "azureml" in str(path)}
     assert files["Dockerfile"].read_text() == "FROM python:latest\nRUN pip install 'six'\n"

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from azure.ai.ml import MLClient, load_component, load_data, load_environment
 from azure.ai.ml.entities import BuildContext, Environment
@@ -63,7 +64,7 @@ class Loading:
             return Result("failed", said=(error.error and error.error.message) or _line(error), failed=True)
         except Exception as error:
             return Result("failed", said=_line(error), failed=True)
-        return Result(how, version, "; ".join(self._notes))
+        return Result(how, version, "; ".join(dict.fromkeys(self._notes)))
 
     def _load_component(self, asset: Asset) -> tuple[str, str]:
         version = asset.version or _FIRST
@@ -77,9 +78,21 @@ class Loading:
         return "loaded", str(self._client.components.create_or_update(component).version)
 
     def _step(self, found: re.Match[str]) -> str:
+        name, version = found["name"], found["version"]
         kind = "versions" if found["mark"] == ":" else "labels"
-        named = f"azureml://registries/{self._registry}/components/{found['name']}/{kind}/{found['version']}"
-        return found["lead"] + named
+        if kind == "versions" and (there := self._in_place_of(name, version)):
+            self._notes.append(f"with version {there} of its component '{name}' in place of {version}")
+            version = there
+        return f"{found['lead']}azureml://registries/{self._registry}/components/{name}/{kind}/{version}"
+
+    def _in_place_of(self, name: str, version: str) -> str | None:
+        """The version made last of a component: a checkout has one version of each, and its pipelines may name others."""
+        components = self._client.components
+        if any((one.name, one.version) == (name, version) for one in self._components) or _exists(
+            components, name, version
+        ):
+            return None
+        return _latest(components, name)
 
     def _load_data(self, asset: Asset) -> tuple[str, str]:
         version = asset.version or _FIRST
@@ -88,7 +101,7 @@ class Loading:
         return "loaded", str(self._client.data.create_or_update(data).version)
 
     def _load_environment(self, asset: Asset) -> tuple[str, str]:
-        if there := self._latest(asset.name):
+        if there := _latest(self._client.environments, asset.name):
             return "there already", there
         asked = {version for one in self._components for version in self._asked(one, asset.name)}
         version = asset.version or max(asked, key=int, default=_FIRST)
@@ -111,9 +124,9 @@ class Loading:
         name, version = found["name"] or found["short"], found["version"] or found["short_version"]
         registry = found["registry"] or self._registry
         if registry == self._registry:
-            if self._exists(name, version):
+            if _exists(self._client.environments, name, version):
                 return f"azureml://registries/{registry}/environments/{name}/versions/{version}"
-            if there := self._latest(name):
+            if there := _latest(self._client.environments, name):
                 if version != "latest":
                     self._notes.append(f"with version {there} of its environment '{name}' in place of {version}")
                 return f"azureml://registries/{registry}/environments/{name}/versions/{there}"
@@ -141,20 +154,22 @@ class Loading:
             build = BuildContext(path=folder, dockerfile_path=asset.dockerfile)
             self._client.environments.create_or_update(Environment(name=asset.name, version=version, build=build))
 
-    def _exists(self, name: str, version: str) -> bool:
-        try:
-            self._client.environments.get(name, version)
-        except ResourceNotFoundError:
-            return False
-        return True
 
-    def _latest(self, name: str) -> str | None:
-        """The version made last of an environment of the registry, the catalogue's among them."""
-        try:
-            found = [str(one.version) for one in self._client.environments.list(name)]
-        except ResourceNotFoundError:
-            return None
-        return found[0] if found else None
+def _exists(assets: Any, name: str, version: str) -> bool:
+    try:
+        assets.get(name, version)
+    except ResourceNotFoundError:
+        return False
+    return True
+
+
+def _latest(assets: Any, name: str) -> str | None:
+    """The version made last of an asset of the registry, the catalogue's environments among them."""
+    try:
+        found = [str(one.version) for one in assets.list(name)]
+    except ResourceNotFoundError:
+        return None
+    return found[0] if found else None
 
 
 def _line(error: Exception) -> str:

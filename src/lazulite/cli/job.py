@@ -89,7 +89,8 @@ def _path(arguments: argparse.Namespace, name: str, action: str = "") -> str:
 def _listed(server: Server, arguments: argparse.Namespace) -> Iterator[Json]:
     """The newest jobs that lie below no other, as many as wanted."""
     left: int = arguments.max
-    path = f"{steps.workspace(arguments)}/jobs?{_API}&count={min(left, _PAGE)}"
+    count = _PAGE if arguments.experiment else min(left, _PAGE)
+    path = f"{steps.workspace(arguments)}/jobs?{_API}&count={count}"
     while path:
         page = call(server, "GET", path)
         for one in page["value"]:
