@@ -14,6 +14,7 @@ from lazulite.core import arm_id
 from lazulite.core.clock import Clock, iso
 from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
+from lazulite.drawing import errors
 from lazulite.engine.jobs.finish import register_outputs
 from lazulite.engine.jobs.record import active_keys, save
 from lazulite.engine.pipelines import births, children, log, sources
@@ -129,7 +130,7 @@ class PipelineController:
                 if row.properties.get("jobType") != "Pipeline":
                     self._parents[row.key] = memory.job.key
         changed = memory.learn({name: state for name, state in states.items() if name in memory.nodes})
-        await self._note_lost(memory, changed)
+        await self._look_at_failed(memory, changed)
         return changed
 
     async def _unfold(self, memory: Memory) -> tuple[Progress, Unfolded]:
@@ -227,15 +228,18 @@ class PipelineController:
         if birth.child.properties["jobType"] != "Pipeline":
             self._parents[arm_id.key(f"{arm_id.workspace_of(memory.job.id)}/jobs/{name}")] = memory.job.key
 
-    async def _note_lost(self, memory: Memory, changed: set[str]) -> None:
-        """Those of the steps that failed as their machine was lost are to be tried again, some times."""
+    async def _look_at_failed(self, memory: Memory, changed: set[str]) -> None:
+        """Why they failed; those whose machine was lost are to be tried again, some times."""
         failed = {memory.latest[step][0]: step for step in changed if memory.latest[step][1] is JobState.FAILED}
         if not failed:
             return
         workspace = arm_id.workspace_of(memory.job.id)
         for name, row in (await self._database.read(lambda c: children.read(c, workspace, failed))).items():
             error, attempt = job_status.read(row.status).error, memory.nodes[name][1]
-            if error is not None and error.code == "AgentLost" and attempt < _ATTEMPTS:
+            if error is None:
+                continue
+            memory.reasons[name] = errors.in_a_line(error.message)
+            if error.code == "AgentLost" and attempt < _ATTEMPTS:
                 memory.lose(failed[name], attempt)
 
     def _following(
@@ -364,9 +368,10 @@ class PipelineController:
                 said.append((birth.node, name, "Submitted"))
         found = []
         for node, name, what in said:
-            mark = f"{name} {what}"
+            mark, why = f"{name} {what}", memory.reasons.get(name)
+            text = f"Step '{node}' is {what} (run {name}){f': {why}' if why else '.'}"
             if mark not in memory.told:
-                found.append((node, log.line(iso(self._clock()), f"Step '{node}' is {what} (run {name})."), mark))
+                found.append((node, log.line(iso(self._clock()), text), mark))
         for node, why, failed in memory.progress.news() if isinstance(memory.progress, Unfolding) else ():
             mark, text = (f"{node} error", why) if failed else (f"{node} skipped", f"Step '{node}' is skipped: {why}.")
             if mark not in memory.told:

@@ -27,6 +27,7 @@ class Memory:
     nodes: dict[str, tuple[str, int]] = field(default_factory=dict)  # step and attempt by the name of its job
     latest: dict[str, tuple[str, JobState]] = field(default_factory=dict)  # the last job of each step, by the step
     lost: dict[str, int] = field(default_factory=dict)  # steps to be tried again, with the attempts that were made
+    reasons: dict[str, str] = field(default_factory=dict)  # why jobs failed, in a line
     stopped: set[str] = field(default_factory=set)  # jobs whose end was asked for
     stale: bool = False
     whole: bool = True

@@ -128,7 +128,13 @@ def due(run: Run, processes: list[Process], elapsed: float) -> Ending | None:
     timeout = run.plan["timeout_s"]
     if timeout is not None and elapsed >= timeout:
         message = f"The job ran longer than limits.timeout allows ({timeout:g} seconds) and was ended."
-        return Ending(elapsed, RunFailure("JobTimeout", f"{message} Raise limits.timeout, or give the job less to do."))
+        return Ending(
+            elapsed,
+            RunFailure(
+                "JobTimeout",
+                f"{message} Raise limits.timeout (of a sweep's trial: trial_timeout), or give the job less to do.",
+            ),
+        )
     culprit = failed_one(processes)
     if culprit or all(process.exit_code is not None for process in processes if process.rank.decides):
         return Ending(elapsed, culprit=culprit)
