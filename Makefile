@@ -33,7 +33,7 @@ quickstart: $(STAMP)  ## start the platform and train a real model through the u
 	@$(BIN)/python examples/quickstart/quickstart.py
 
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## format, lint, strict types, import floors
 	$(BIN)/ruff format --check .

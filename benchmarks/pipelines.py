@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from conformance import venvs
 from tests.clients.test_bad_input import Bad, send
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
@@ -24,6 +25,7 @@ from benchmarks import large_pipeline, metaflow_flows
 
 ENVIRONMENT = f"{WORKSPACE_ID}/environments/bare/versions/1"
 COMPONENT = f"{WORKSPACE_ID}/components/step/versions/1"
+METAFLOW = "metaflow==2.19.39"
 ENDED = ("Completed", "Failed", "Canceled")
 SPEC = {
     "type": "command",
@@ -69,8 +71,10 @@ def small(folder: Path, steps: int) -> list[Row]:
 
 
 def beside(folder: Path, steps: int, python: str | None) -> list[Row]:
-    if python is None:
-        print("Metaflow is left out: no interpreter was named by --metaflow")
+    try:
+        python = python or venvs.interpreter(folder, [METAFLOW])
+    except venvs.NoEnvironment as error:
+        print(f"{METAFLOW} could not be installed, and is left out: {error}")
         return []
     return [
         row(

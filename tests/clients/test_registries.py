@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.ai.ml import Input, MLClient, command
+from azure.ai.ml import Input, MLClient, command, load_component
 from azure.ai.ml.entities import BuildContext, Component, Data, Environment, Model, Registry, RegistryRegionDetails
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
@@ -199,6 +199,23 @@ def test_component_sent_again(registry: MLClient, files: Path) -> None:
     (files / "a.txt").write_text("b")
     with pytest.raises(HttpResponseError, match="with another code") as refused:
         registry.components.create_or_update(_component("again", files, version="1"))
+    assert refused.value.status_code == 409
+
+
+def test_pipeline_component_with_inline_steps_sent_again(registry: MLClient, files: Path, tmp_path: Path) -> None:
+    step = {"type": "command", "command": "python a.txt", "code": "files", "environment": _SKLEARN}
+    (tmp_path / "step.yml").write_text(json.dumps(step))
+    whole = {"type": "pipeline", "name": "whole", "version": "1"}
+    whole["jobs"] = {"one": {"type": "command", "component": "./step.yml"}}
+    (tmp_path / "whole.yml").write_text(json.dumps(whole))
+
+    def sent() -> Any:
+        return registry.components.create_or_update(load_component(tmp_path / "whole.yml")).jobs["one"].component
+
+    assert sent() == sent()
+    (files / "a.txt").write_text("b")
+    with pytest.raises(HttpResponseError, match="with another") as refused:
+        sent()
     assert refused.value.status_code == 409
 
 

@@ -19,6 +19,8 @@ from lazulite.resources.declaration import Services
 from lazulite.store.database import Database
 from lazulite.store.resources import Json, Resource
 
+_NAMES = ("name", "version", "_source")
+
 
 async def keep(database: Database, services: Services, existing: Resource | None, body: Json) -> None:
     """Put the stored address, or reference to code, back into a body that names another for the same files."""
@@ -27,13 +29,22 @@ async def keep(database: Database, services: Services, existing: Resource | None
     for holder, name, before in _addresses(existing.properties, body["properties"]):
         if await _same_files(services, before, str(holder[name])):
             holder[name] = before
-    for holder, name, before in _codes(
-        existing.properties.get("componentSpec"), body["properties"].get("componentSpec")
-    ):
-        old = await database.read(partial(_uri, existing, before))
-        new = await database.read(partial(_uri, existing, str(holder[name])))
+    specs = existing.properties.get("componentSpec"), body["properties"].get("componentSpec")
+    await _keep_in_component(database, services, arm_id.asset_home(existing.id), *specs)
+
+
+async def _keep_in_component(database: Database, services: Services, home: str, before: object, after: object) -> None:
+    """`home` is the ARM id of the registry. Of a pipeline's steps, inline components are known again too."""
+    for holder, name, stored in _codes(before, after):
+        old, new = [await database.read(partial(_uri, home, code)) for code in (stored, str(holder[name]))]
         if old and new and await _same_files(services, old, new):
-            holder[name] = before
+            holder[name] = stored
+    for holder, name, stored in _steps(before, after):
+        was, sent = [await database.read(partial(_inline, home, one)) for one in (stored, str(holder[name]))]
+        if was is not None and sent is not None:
+            await _keep_in_component(database, services, home, was, sent)
+            if was == sent:
+                holder[name] = stored
 
 
 async def _same_files(services: Services, before: str, after: str) -> bool:
@@ -57,6 +68,13 @@ def _codes(before: object, after: object) -> Iterator[tuple[Json, str, str]]:
         yield from _changed(before.get("task"), after.get("task"), "code")
 
 
+def _steps(before: object, after: object) -> Iterator[tuple[Json, str, str]]:
+    jobs = [spec.get("jobs") if isinstance(spec, dict) else None for spec in (before, after)]
+    if isinstance(jobs[0], dict) and isinstance(jobs[1], dict):
+        for node in jobs[0].keys() & jobs[1].keys():
+            yield from _changed(jobs[0][node], jobs[1][node], "componentId")
+
+
 def _changed(before: object, after: object, name: str) -> Iterator[tuple[Json, str, str]]:
     if isinstance(before, dict) and isinstance(after, dict):
         old, new = before.get(name), after.get(name)
@@ -64,10 +82,20 @@ def _changed(before: object, after: object, name: str) -> Iterator[tuple[Json, s
             yield after, name, old
 
 
-def _uri(component: Resource, code: str, connection: Connection) -> str | None:
+def _uri(home: str, code: str, connection: Connection) -> str | None:
     """The address of a code asset's files, None where the reference leads to none."""
     try:
-        found = references.code(connection, arm_id.asset_home(component.id), code)
+        return str(references.code(connection, home, code).properties["codeUri"])
     except ApiError:
         return None
-    return str(found.properties["codeUri"])
+
+
+def _inline(home: str, component: str, connection: Connection) -> Json | None:
+    """What an inline component runs, without its name: that is made of what it runs. None where it is no such component."""
+    try:
+        found = references.component(connection, home, component)
+    except ApiError:
+        return None
+    if not found.properties.get("isAnonymous") or arm_id.key(arm_id.asset_home(found.id)) != arm_id.key(home):
+        return None
+    return {name: value for name, value in found.properties["componentSpec"].items() if name not in _NAMES}
