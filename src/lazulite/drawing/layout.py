@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ Point = tuple[float, float]
 Size = tuple[float, float]
 _SWEEPS = 24
 _BEND = 14.0  # the room of an edge that passes a layer
+_ROW = 5  # so many nodes that no edge joins stand side by side, however few there are
 _STIFFNESS = 8.0  # how much rather long edges are straight than short ones
 
 
@@ -41,6 +43,8 @@ def place(sizes: Mapping[str, Size], edges: Iterable[tuple[str, str]], gap: Size
     names = list(sizes)
     number = {name: index for index, name in enumerate(names)}
     pairs = sorted({(number[a], number[b]) for a, b in edges if number[a] < number[b]})
+    if not pairs and len(names) > _ROW:
+        return _rows(sizes, gap)
     net = _net([sizes[name][0] for name in names], pairs)
     _arrange(net)
     centres = _centres(net, gap[0])
@@ -67,6 +71,20 @@ def place(sizes: Mapping[str, Size], edges: Iterable[tuple[str, str]], gap: Size
             points += [(x, tops[layer_of[bend]]), (x, bottoms[layer_of[bend]])]
         drawn[names[a], names[b]] = [*points, (into - left, tops[layer_of[b]]), (into - left, places[names[b]][1])]
     return Placed(places, drawn, (right - left, tops[-1] + heights[-1]))
+
+
+def _rows(sizes: Mapping[str, Size], gap: Size) -> Placed:
+    """Nodes that no edge joins, in their order, in rows and columns about twice as wide as high."""
+    names, columns = list(sizes), max(_ROW, math.ceil(math.sqrt(2 * len(sizes))))
+    rows = [names[start : start + columns] for start in range(0, len(names), columns)]
+    widths = [max(sizes[name][0] for name in names[column::columns]) for column in range(columns)]
+    heights = [max(sizes[name][1] for name in row) for row in rows]
+    places = {
+        name: (sum(widths[:column]) + gap[0] * column, sum(heights[:index]) + gap[0] * index)
+        for index, row in enumerate(rows)
+        for column, name in enumerate(row)
+    }
+    return Placed(places, {}, (sum(widths) + gap[0] * (columns - 1), sum(heights) + gap[0] * (len(rows) - 1)))
 
 
 def _net(widths: list[float], pairs: Sequence[tuple[int, int]]) -> _Net:

@@ -73,14 +73,14 @@ class Node:
 
 @dataclass(slots=True)
 class Graph:
-    """The nodes of one pipeline, each after those it needs as far as its author wrote them so."""
+    """The nodes of one pipeline, each after those it needs as far as its author wrote them so; or a sweep's trials."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Node]:
-        """Those that run, also inside nested pipelines and loops as far as these are opened."""
+        """Those that run, also inside nested pipelines and loops as far as these are opened; a sweep is one."""
         for node in self.nodes.values():
-            if node.inner is not None:
+            if node.inner is not None and node.kind != "sweep":
                 yield from node.inner.steps()
             elif node.kind != "if_else":
                 yield node
@@ -90,7 +90,7 @@ class Graph:
         for name, node in self.nodes.items():
             # An iteration's name says of which loop it is.
             path = above if node.kind in ("do_while", "parallel_for") and "[" not in name else f"{above}{name}/"
-            if node.inner is not None:
+            if node.inner is not None and node.kind != "sweep":
                 yield from node.inner.failed(path)
             elif node.state == "Failed" and node.kind != "if_else":
                 yield f"{above}{name}", node
@@ -285,11 +285,16 @@ def _to_open(node: Node) -> list[Node]:
 
 
 def _open(source: Source, node: Node, depth: int, left: list[int]) -> None:
-    if node.kind != "pipeline" or node.run is None or node.inner is not None or depth <= 0 or left[0] <= 0:
+    within = node.kind in ("pipeline", "sweep") and node.inner is None
+    if not within or node.run is None or depth <= 0 or left[0] <= 0:
         return
     left[0] -= 1
-    run = node.original or node.run  # the steps of a pipeline that was reused lie below the one that ran
-    node.inner = _graph(source, run, source.job(run), depth - 1, left)
+    run = node.original or node.run  # what lies below one that was reused lies below the one that ran
+    job = source.job(run)
+    if node.kind == "sweep":
+        node.inner = Graph({trial.name: trial for trial in _trials(run, job, source.children(run))})
+    else:
+        node.inner = _graph(source, run, job, depth - 1, left)
     if not any(one.run for one in node.inner.nodes.values()):
         node.inner = None
 

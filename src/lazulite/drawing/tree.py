@@ -97,7 +97,8 @@ def _node(node: Node, indent: int, pen: _Pen, column: int, now: dt.datetime) -> 
     state = counts(node.tally()) if node.count > 1 else state_word(node.state)
     if node.kind == "if_else":
         state = node.note or state
-    kind = "" if node.kind in ("command", "if_else") or node.inner is not None else kind_word(node.kind)
+    opened = node.inner is not None and node.kind != "sweep"
+    kind = "" if node.kind in ("command", "if_else") or opened else kind_word(node.kind)
     facts = [
         kind,
         state,
@@ -117,7 +118,7 @@ def _node(node: Node, indent: int, pen: _Pen, column: int, now: dt.datetime) -> 
         for one in node.members:
             if one.error:
                 yield pen.error(f"{one.name}: {one.error}", indent + 1)
-    elif node.error and node.inner is None:
+    elif node.error and not opened:
         yield pen.error(node.error, indent + 1)
     if node.inner is not None:
         for inside in node.inner.nodes.values():

@@ -82,3 +82,14 @@ def test_no_two_nodes_overlap_and_all_lie_inside(seed: int) -> None:
         assert apart
     for a, b in edges:
         assert found.places[a][1] + sizes[a][1] <= found.places[b][1]
+
+
+def test_nodes_that_no_edge_joins_stand_in_rows_without_touching() -> None:
+    sizes = {str(n): (100.0 + 10 * (n % 3), 40.0 + 5 * (n % 4)) for n in range(23)}
+    found = layout.place(sizes, [])
+    boxes = [(x, y, x + sizes[name][0], y + sizes[name][1]) for name, (x, y) in found.places.items()]
+    assert all(a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for a, b in combinations(boxes, 2))
+    assert (max(box[2] for box in boxes), max(box[3] for box in boxes)) == pytest.approx(found.size)
+    assert found.size[0] < 1100  # of 3,200 in a row
+    order = sorted(found.places, key=lambda name: (found.places[name][1], found.places[name][0]))
+    assert order == list(sizes)

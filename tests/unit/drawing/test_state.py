@@ -189,6 +189,29 @@ def test_of_a_sweep_the_trials_and_of_another_job_itself() -> None:
     assert list(state.read(Sweep({}), "p").graph.nodes) == ["p"]
 
 
+def test_a_sweep_of_a_pipeline_shows_its_trials_and_is_one_step() -> None:
+    class Sweep(Server):
+        def job(self, name: str) -> dict[str, Any]:
+            best = {"jobType": "Sweep", "properties": {"best_child_run_id": "run-tune_1", "score": "0.5"}}
+            return best if name == "run-tune" else super().job(name)
+
+    trials = [
+        {**run("run-tune_0", "Failed", "No."), "tags": {"hyperparameters": '{"lr": 1}'}},
+        {**run("run-tune_1"), "tags": {"hyperparameters": '{"lr": 2}'}},
+    ]
+    nodes = {"tune": {**node(), "type": "sweep"}, "use": node("tune")}
+    found = state.read(Sweep({"p": nodes}, {"p": [step("tune"), step("use")], "run-tune": trials}), "p")
+    inner = found.graph.nodes["tune"].inner
+    assert inner is not None
+    assert [one.note for one in inner.nodes.values()] == ["lr 1", "lr 2 · the best, 0.5"]
+    assert found.tally() == {"Completed": 2}
+    assert list(found.graph.failed()) == []
+    assert (
+        state.read(Sweep({"p": nodes}, {"p": [step("tune")], "run-tune": trials}), "p", 0).graph.nodes["tune"].inner
+        is None
+    )
+
+
 def test_trials_with_what_was_drawn_and_the_best_apart_from_the_others() -> None:
     class Sweep(Server):
         def job(self, name: str) -> dict[str, Any]:
