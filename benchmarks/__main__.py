@@ -50,7 +50,7 @@ def document(sections: dict[str, str]) -> str:
     lines = [
         "# Measured",
         "",
-        f"By `make bench`. {describe()}",
+        "By `make bench`.",
         "Each table is of one run on a shared machine; compare what stands in one table, and the peers beside it.",
         "",
     ]
@@ -74,7 +74,12 @@ def _written(text: str) -> Iterator[tuple[str, str]]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"{datetime.now(UTC):%Y-%m-%d}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, {describe()}",
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
     lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
     return "\n".join(lines)
 
