@@ -6,18 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.clock import Clock, iso
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import UnsafePath
 from lazulite.drawing import errors
-from lazulite.engine.jobs.finish import register_outputs
 from lazulite.engine.jobs.record import active_keys, save
-from lazulite.engine.pipelines import births, children, log, sources
+from lazulite.engine.pipelines import births, children, ending, log, sources
 from lazulite.engine.pipelines.births import Gathered, Ready
 from lazulite.engine.pipelines.children import Birth
 from lazulite.engine.pipelines.memory import Memory
@@ -28,8 +25,8 @@ from lazulite.engine.states import advance
 from lazulite.model import job_status
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
-from lazulite.model.job_status import TERMINAL, JobError, JobOutput, JobState, JobStatus
-from lazulite.model.pipeline_flow import Flow, Loop, Source, Spread
+from lazulite.model.job_status import TERMINAL, JobState, JobStatus
+from lazulite.model.pipeline_flow import Loop, Source, Spread
 from lazulite.resources import places
 from lazulite.store import resources
 from lazulite.store.database import Database
@@ -39,8 +36,6 @@ from lazulite.store.tables import resources as table
 
 _ETAG = sa.select(table.c.etag).where(table.c.key == sa.bindparam("wanted"))
 _EVENT = "pipeline"
-#: The property of a pipeline that names the nodes that its choices left out.
-_SKIPPED = "lazulite.skipped"
 #: In a hint that a job of a pipeline changed, between the key of the pipeline and the name of the job.
 _CHILDREN = "/children/"
 #: How often a node runs whose machine was lost.
@@ -193,7 +188,7 @@ class PipelineController:
     async def _born(self, memory: Memory, step: Step, unfolded: Unfolded) -> list[Birth]:
         if not step.create:
             return []
-        job, gathered = memory.job, _gathered(memory, unfolded)
+        job, gathered = memory.job, memory.loops_over(unfolded)
         ready = [self._ready(memory, name, unfolded, gathered) for name in step.create]
         storage, mirror = self._storage, self._settings.url_mirror
         born = await self._database.read(lambda c: [births.prepare(c, storage, mirror, job, one) for one in ready])
@@ -259,61 +254,7 @@ class PipelineController:
                 status = advance(status, state, now)
         if step.ending is None:
             return status
-        if unfolded.skipped:
-            properties = {**status.properties, _SKIPPED: ",".join(sorted(unfolded.skipped))}
-            status = msgspec.structs.replace(status, properties=properties)
-        if step.ending is JobState.COMPLETED:
-            try:
-                outputs = self._outputs(c, memory, unfolded)
-            except (ApiError, UnsafePath) as error:
-                failure = JobError(error.code if isinstance(error, ApiError) else "UserError/InvalidPath", str(error))
-                return msgspec.structs.replace(advance(status, JobState.FAILED, now), error=failure)
-            ended = msgspec.structs.replace(advance(status, step.ending, now), outputs=outputs)
-            return register_outputs(c, _unnamed(memory.job, memory.flow), ended, self._settings.location)
-        ended = advance(status, step.ending, now)
-        if step.ending is JobState.FAILED:
-            return msgspec.structs.replace(ended, error=self._error(c, memory, unfolded))
-        return ended
-
-    def _error(self, c: Connection, memory: Memory, unfolded: Unfolded) -> JobError:
-        latest = memory.latest
-        bad = {name: node for node, (name, state) in latest.items() if state in (JobState.FAILED, JobState.CANCELED)}
-        rows = children.read(c, arm_id.workspace_of(memory.job.id), list(bad)[:20])
-        details = [
-            {"code": "ControlNodeFailed", "message": text, "target": node} for node, text in unfolded.errors.items()
-        ]
-        for name, row in sorted(rows.items(), key=lambda pair: pair[1].state != JobState.FAILED):
-            error = job_status.read(row.status).error
-            message = error.message if error else f"The step is {row.state}."
-            details.append({"code": error.code if error else str(row.state), "message": message, "target": bad[name]})
-        first = details[0] if details else {"target": "?", "message": ""}
-        count = len(bad) + len(unfolded.errors)
-        of = len(unfolded.needs) + len(unfolded.errors)
-        message = f"{count} of {of} steps did not complete. '{first['target']}': {first['message']}"
-        return JobError("PipelineStepFailed", message, details)
-
-    def _outputs(self, c: Connection, memory: Memory, unfolded: Unfolded) -> dict[str, JobOutput]:
-        """The pipeline's outputs are those of the nodes that write them."""
-        found = {}
-        loops = _gathered(memory, unfolded)
-        for node, sent in memory.job.properties["jobs"].items():
-            for own, value in (sent.get("outputs") or {}).items():
-                bound = graph.whole(value.get("value") or value.get("uri")) if isinstance(value, dict) else None
-                if not isinstance(bound, graph.WrittenTo):
-                    continue
-                if node in loops:
-                    output = births.gathered(c, self._storage, memory.job, node, own, loops[node])
-                else:
-                    output = self._output(c, memory, memory.latest.get(unfolded.last.get(node, node)), own)
-                if output is not None:
-                    found[bound.name] = JobOutput(output.uri, output.type, value=output.value)
-        return found
-
-    def _output(self, c: Connection, memory: Memory, job: tuple[str, JobState] | None, name: str) -> JobOutput | None:
-        if job is None:
-            return None
-        row = children.read(c, arm_id.workspace_of(memory.job.id), [job[0]]).get(job[0])
-        return job_status.read(row.status).outputs.get(name) if row is not None else None
+        return ending.status(c, self._storage, self._settings.location, memory, unfolded, status, step.ending, now)
 
     async def _current(self, key: str) -> Memory | None:
         """The pipeline as it is now, read only where it changed; None where there is nothing to do."""
@@ -404,27 +345,3 @@ class PipelineController:
         if len(self._others) >= _REMEMBERED:
             self._others.clear()
         self._others.add(key)
-
-
-def _gathered(memory: Memory, unfolded: Unfolded) -> dict[str, Gathered]:
-    """The loops over items that are over."""
-    for body, loop in memory.flow.bodies.items():
-        if body in unfolded.states and loop.name in unfolded.gathered and loop.name not in memory.gathered:
-            jobs = tuple(memory.latest[step][0] for step in unfolded.gathered[loop.name])
-            memory.gathered[loop.name] = Gathered(body, jobs)
-    return memory.gathered
-
-
-def _unnamed(job: Resource, what: Flow) -> Resource:
-    """The job without names for its outputs' assets: the node that wrote them has registered them.
-
-    No node wrote what a loop over items has gathered.
-    """
-    kept = set()
-    for node, sent in job.properties["jobs"].items():
-        if isinstance(what.controls.get(node), Spread):
-            kept |= {r.name for r in graph.references(sent.get("outputs")) if isinstance(r, graph.WrittenTo)}
-    outputs = job.properties.get("outputs") or {}
-    named = ("assetName", "assetVersion")
-    bare = {n: {k: v for k, v in o.items() if n in kept or k not in named} for n, o in outputs.items() if o}
-    return job.with_(spec={**job.spec, "properties": {**job.properties, "outputs": bare}})

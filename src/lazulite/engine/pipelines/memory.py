@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lazulite.engine.pipelines.births import Gathered
 from lazulite.engine.pipelines.progress import Needs, Progress
-from lazulite.engine.pipelines.unfold import Unfolding
+from lazulite.engine.pipelines.unfold import Unfolded, Unfolding
 from lazulite.model.job_status import JobState
 from lazulite.model.pipeline_flow import Flow, Source
 from lazulite.store.resources import Resource
@@ -62,6 +62,14 @@ class Memory:
             del self.latest[step]
             self.lost.pop(step, None)
             self._tell(step, None)
+
+    def loops_over(self, unfolded: Unfolded) -> dict[str, Gathered]:
+        """The loops over items that are over, by their names."""
+        for body, loop in self.flow.bodies.items():
+            if body in unfolded.states and loop.name in unfolded.gathered and loop.name not in self.gathered:
+                jobs = tuple(self.latest[step][0] for step in unfolded.gathered[loop.name])
+                self.gathered[loop.name] = Gathered(body, jobs)
+        return self.gathered
 
     def _tell(self, step: str, state: JobState | None) -> None:
         if state is None:
