@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,13 +26,6 @@ GUID = "11111111-1111-1111-1111-111111111111"
 class Everything:
     def allows(self, *asked: object) -> bool:
         return True
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[EngineWorld]:
-    made = EngineWorld(tmp_path)
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,13 +25,6 @@ NODES: dict[str, Any] = {
     "last": {},
 }
 NEEDS = {"body": ["while"], "while": [], "each": ["every"], "every": ["body"], "last": ["every", "each"]}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[EngineWorld]:
-    made = EngineWorld(tmp_path)
-    yield made
-    made.database.close()
 
 
 def fresh(world: EngineWorld, start: str | None) -> list[str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from lazulite.store.resources import Resource
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
 BLOBS = "azureml://datastores/workspaceblobstore/paths"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[EngineWorld]:
-    made = EngineWorld(tmp_path)
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +18,6 @@ from lazulite.vault.sealed import SealedSecrets
 SHARED = arm_id.registry_id("00000000-0000-0000-0000-000000000001", "rg", "shared")
 ME = Principal("me", "me", "User")
 LOCAL = f"https://localhost:8443/storage/v1/{ACCOUNT}/_.blob.core.windows.net"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[EngineWorld]:
-    made = EngineWorld(tmp_path)
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,6 @@ from lazulite.store.resources import Resource
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
 STORE = "azureml://datastores/workspaceblobstore/paths"
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[EngineWorld]:
-    made = EngineWorld(tmp_path)
-    yield made
-    made.database.close()
 
 
 def step(world: EngineWorld, name: str, output: JobOutput, ended: float = 0) -> Resource:
