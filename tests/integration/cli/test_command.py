@@ -70,15 +70,25 @@ def test_up_status_env_principal_down(home: Path, capsys: pytest.CaptureFixture[
     assert running_server(home) is None
 
 
+def _heed_ctrl_c() -> None:
+    """Who runs the tests in the background of a shell has it ignored, and so would the child."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_foreground_ends_cleanly_when_interrupted(home: Path) -> None:
     command = [sys.executable, "-u", "-m", "lazulite.cli.main", "up", *ANYWHERE, "--home", str(home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c
+    ) as child:
         assert child.stdout is not None
         for line in child.stdout:
             if "Ctrl-C" in line:
                 break
         child.send_signal(signal.SIGINT)
-        child.communicate(timeout=30)
+        try:
+            child.communicate(timeout=30)
+        finally:
+            child.terminate()
     assert child.returncode == 0
     assert not (home / "server.json").exists()
 
