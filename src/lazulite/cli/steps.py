@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +12,7 @@ from lazulite.cli.client import call
 from lazulite.cli.errors import CommandError
 from lazulite.cli.home import Server
 from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, workspace_id
+from lazulite.drawing.words import in_order
 
 _SHOWN = 20
 _BAD = ("Failed", "Canceled")
@@ -96,11 +96,6 @@ def _name(parent: str, child: dict[str, Any]) -> str:
 
 
 def _listed(below: Iterable[str]) -> str:
-    names = sorted(below, key=_in_order)
+    names = sorted(below, key=in_order)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (", ".join(names[:_SHOWN]) or "none") + more
-
-
-def _in_order(name: str) -> list[tuple[int, str]]:
-    """`body[2]` before `body[10]`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 from lazulite.drawing.state import Edge, Graph, Node, rank, total
+from lazulite.drawing.words import in_order
 
 #: As many nodes as a person takes in; a graph that has no more is left as it is.
 MOST = 40
@@ -166,13 +166,9 @@ def _group(nodes: list[Node]) -> Node:
 
 def _name(nodes: list[Node]) -> str:
     """`n0 … n99`: the first and the last, by their numbers where they have some."""
-    names = sorted({part for node in nodes for part in node.name.removesuffix(" …").split(" … ")}, key=_natural)
+    names = sorted({part for node in nodes for part in node.name.removesuffix(" …").split(" … ")}, key=in_order)
     alike = names[0][:1] == names[-1][:1] or (names[0] + names[-1]).isdecimal()
     return f"{names[0]} … {names[-1]}" if alike else f"{names[0]} …"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _in_order(nodes: dict[str, Node]) -> dict[str, Node]:

@@ -67,6 +67,11 @@ class Node:
     def reused(self) -> bool:
         return self.original is not None
 
+    @property
+    def steps(self) -> Graph | None:
+        """What is inside, where it counts as steps: a sweep is one step, whatever trials it shows."""
+        return None if self.kind == "sweep" else self.inner
+
     def tally(self) -> dict[str, int]:
         return self.states or {self.state: 1}
 
@@ -80,8 +85,8 @@ class Graph:
     def steps(self) -> Iterator[Node]:
         """Those that run, also inside nested pipelines and loops as far as these are opened; a sweep is one."""
         for node in self.nodes.values():
-            if node.inner is not None and node.kind != "sweep":
-                yield from node.inner.steps()
+            if (inside := node.steps) is not None:
+                yield from inside.steps()
             elif node.kind != "if_else":
                 yield node
 
@@ -90,8 +95,8 @@ class Graph:
         for name, node in self.nodes.items():
             # An iteration's name says of which loop it is.
             path = above if node.kind in ("do_while", "parallel_for") and "[" not in name else f"{above}{name}/"
-            if node.inner is not None and node.kind != "sweep":
-                yield from node.inner.failed(path)
+            if (inside := node.steps) is not None:
+                yield from inside.failed(path)
             elif node.state == "Failed" and node.kind != "if_else":
                 yield f"{above}{name}", node
 

@@ -97,8 +97,7 @@ def _node(node: Node, indent: int, pen: _Pen, column: int, now: dt.datetime) -> 
     state = counts(node.tally()) if node.count > 1 else state_word(node.state)
     if node.kind == "if_else":
         state = node.note or state
-    opened = node.inner is not None and node.kind != "sweep"
-    kind = "" if node.kind in ("command", "if_else") or opened else kind_word(node.kind)
+    kind = "" if node.kind in ("command", "if_else") or node.steps is not None else kind_word(node.kind)
     facts = [
         kind,
         state,
@@ -118,7 +117,7 @@ def _node(node: Node, indent: int, pen: _Pen, column: int, now: dt.datetime) -> 
         for one in node.members:
             if one.error:
                 yield pen.error(f"{one.name}: {one.error}", indent + 1)
-    elif node.error and not opened:
+    elif node.error and node.steps is None:
         yield pen.error(node.error, indent + 1)
     if node.inner is not None:
         for inside in node.inner.nodes.values():

@@ -86,3 +86,8 @@ def summary(tally: Mapping[str, int]) -> str:
 def share(tally: Mapping[str, int]) -> float:
     """How much of it is over and well, from 0 to 1."""
     return sum(count for state, count in tally.items() if state in _HARMLESS) / max(1, sum(tally.values()))
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """A key to sort names by: `body[2]` before `body[10]`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
