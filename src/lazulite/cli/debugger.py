@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lazulite.cli.errors import CommandError
+from lazulite.core.extras import install_packages
 
 #: The first Python program of a command with the interpreter's options, but for `python -m pip`, `python -V` and the like.
 _PYTHON = re.compile(
@@ -109,7 +110,7 @@ def _overlay(plan: dict[str, Any], folder: Path) -> Path:
     if done.returncode != 0:
         raise CommandError(
             f"debugpy cannot be installed ({shlex.join(command[:3])}): {done.stderr.strip()[-300:]}",
-            "install it beside lazulite: `pip install debugpy`",
+            f"install it beside lazulite: `{install_packages(_PACKAGE)}`",
         )
     return overlay
 

@@ -17,6 +17,7 @@ from lazulite.cli.client import call
 from lazulite.cli.errors import FAILED, OK, CommandError
 from lazulite.cli.home import home_folder, required_server
 from lazulite.cli.parser import add_command
+from lazulite.core.extras import install_command
 
 KINDS = ("environment", "data", "component")
 _EXAMPLES = """\
@@ -35,7 +36,7 @@ def add_registry(commands: Any) -> None:
         "load a checkout of public assets into a registry",
         description="Load components, environments and data from a checkout of the form of github.com/Azure/azureml-assets\n"
         "into a registry, so that azureml://registries/azureml/components/... runs without a network. What is there\n"
-        "already stays. Needs azure-ai-ml (pip install 'lazulite[sdk]').",
+        "already stays. Needs azure-ai-ml.",
         examples=_EXAMPLES,
     )
     parser.add_argument("folder", metavar="FOLDER", help="a folder with asset.yaml files in it or below it")
@@ -55,7 +56,7 @@ def load(arguments: argparse.Namespace) -> int:
         from lazulite.cli.asset_loading import Loading
     except ImportError as error:
         raise CommandError(
-            f"loading needs azure-ai-ml ({error})", "install it beside lazulite: pip install 'lazulite[sdk]'"
+            f"loading needs azure-ai-ml ({error})", f"install it beside lazulite: {install_command('sdk')}"
         ) from None
     # The registry is looked for first: its refusal says the nearest name and how to make one.
     call(server, "GET", f"/registrymanagement/v1.0/registries/{quote(arguments.registry, safe='')}/discovery")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from importlib.util import find_spec
 
-from lazulite.core.errors import ApiError, nearest, not_implemented, validation
+from lazulite.core.errors import ApiError, nearest, validation
+from lazulite.core.extras import install_command
 from lazulite.model import sweep
 from lazulite.model.search_space import Dimension
 from lazulite.resources import job_rules
@@ -22,9 +23,8 @@ def check_sweep_job(write: Write) -> Json:
     Raises ApiError 400 or 404 naming the field, what was wrong with it and what would be right.
     """
     if not _can_sample():
-        raise not_implemented(
-            "Jobs.create_or_update of a Sweep job without the extra 'sweeps' (pip install lazulite[sweeps])"
-        )
+        what = "Sweep jobs need the extra 'sweeps' in the server's environment. Install it, and start the server again"
+        raise ApiError(501, "NotImplemented", f"{what}: {install_command('sweeps')}", target="properties.jobType")
     properties = write.properties
     settings = sweep.read(write.name, properties)
     trial = properties.get("trial")

@@ -18,6 +18,7 @@ from lazulite.api.context import ApiContext
 from lazulite.api.imports import Imports
 from lazulite.backends.local.backend import LocalBackend
 from lazulite.core.errors import ApiError
+from lazulite.core.extras import install_command
 from lazulite.core.principal import Principal
 from lazulite.core.version import VERSION
 from lazulite.core.web import PUBLIC, JsonResponse, Route
@@ -187,9 +188,7 @@ def _store(settings: Settings) -> BlobStore:
     try:
         from obstore.store import from_url
     except ImportError:
-        raise SettingsError(
-            "storage_url needs the extra 'object-storage': pip install lazulite[object-storage]"
-        ) from None
+        raise SettingsError(f"storage_url needs an extra of Lazulite: {install_command('object-storage')}") from None
     from lazulite.storage.obstore_store import ObstoreStore
 
     plain = settings.storage_options.get("endpoint", "").startswith("http://")

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from lazulite.core import paths
 from lazulite.core.errors import not_found
+from lazulite.core.extras import install_command
 from lazulite.core.web import AUTHENTICATED, PUBLIC, WORKSPACE, Handler, Route, principal
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
@@ -25,7 +26,6 @@ from lazulite.store import resources
 from lazulite.store.database import Database
 
 _READ = "Microsoft.MachineLearningServices/workspaces/experiments/read"
-_HOW = "pip install 'lazulite[mlflow-ui]'"
 _YEAR_S = 365 * 24 * 3600
 #: Scripts come from here alone, and the charts' WebGL library makes functions of text. Styles are set in line.
 _POLICY = (
@@ -70,7 +70,8 @@ def routes(built: Path | None, database: Database, directory: Directory) -> list
 
 
 async def _not_installed(_request: Request) -> Response:
-    body = f"<p>Install them beside the server, then start it again:</p><pre><code>{_HOW}</code></pre>"
+    command = escape(install_command("mlflow-ui"))
+    body = f"<p>Install them beside the server, then start it again:</p><pre><code>{command}</code></pre>"
     return page("MLflow's pages are not installed", "They are an extra of Lazulite.", body, status=501)
 
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.extras import install_command
 from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body, principal
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
@@ -97,7 +98,9 @@ class _SignIn:
         caller, wanted, job = principal(request), body.get("workspace"), body.get("job")
         if not self._pages_installed and job is None:
             what = "MLflow's pages are not installed beside the server"
-            raise ApiError(501, "NotImplemented", f"{what}: pip install 'lazulite[mlflow-ui]', and start it again.")
+            raise ApiError(
+                501, "NotImplemented", f"{what}. Install them, and start it again: {install_command('mlflow-ui')}"
+            )
         if caller.run is not None:
             raise ApiError(403, "AuthorizationFailed", "A job's token signs no browser in.")
         if not isinstance(wanted, str):

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from lazulite.core.errors import ApiError, bad_request
+from lazulite.core.extras import install_command
 from lazulite.store import schema
 
 T = TypeVar("T")
@@ -202,7 +203,8 @@ def _engines(url: str) -> tuple[Engine, Engine]:
     try:
         return _postgres(url)
     except (ImportError, sa.exc.ArgumentError) as error:
-        raise DatabaseUnusable(f"database_url: {error}. PostgreSQL needs `pip install 'lazulite[postgres]'`") from None
+        how = f"PostgreSQL needs an extra of Lazulite: {install_command('postgres')}"
+        raise DatabaseUnusable(f"database_url: {error}. {how}") from None
 
 
 def _postgres(url: str) -> tuple[Engine, Engine]:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lazulite.core.errors import ApiError
+from lazulite.core.extras import install_command
 from lazulite.core.web import json_body
 from lazulite.tracking import artifacts, experiments, metrics, model_versions, run_search, runs
 from lazulite.tracking.call import Call
@@ -119,7 +120,7 @@ async def answer(call: Call) -> Json:
         from graphql import execute, validate
     except ImportError:
         raise error(
-            "NOT_IMPLEMENTED", "GraphQL needs an extra of the server: pip install 'lazulite[mlflow-ui]'"
+            "NOT_IMPLEMENTED", f"GraphQL needs an extra of the server: {install_command('mlflow-ui')}"
         ) from None
     asked = await json_body(call.request)
     document = _parsed(asked.get("query"))
