@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lazulite.environments import conda, pip_lines
+from lazulite.environments.pip_options import PIP, UV
 from lazulite.environments.spec import BuildContext, Packages, Unresolvable
 from lazulite.model.run_plan import CopyStep
 
@@ -215,7 +216,8 @@ def run_command(image: Image, words: list[str]) -> None:
     program = posixpath.basename(words[0])
     install = pip_arguments(program, words)
     if install is not None:
-        image.packages.add(pip_lines.parse_arguments(install, image.read, image.where))
+        table = UV if program == "uv" else PIP
+        image.packages.add(pip_lines.parse_arguments(install, image.read, image.where, table))
     elif program in ("conda", "mamba", "micromamba"):
         run_conda(image, words[1:])
     elif program in SYSTEM:
@@ -250,7 +252,7 @@ def pip_arguments(program: str, words: list[str]) -> list[str] | None:
     elif re.fullmatch(r"python[\d.]*", program) and words[1:3] == ["-m", "pip"]:
         rest = words[3:]
     elif program == "uv" and words[1:2] == ["pip"]:
-        rest = [word for word in words[2:] if word != "--system"]
+        rest = words[2:]
     if rest is None:
         return None
     return rest[1:] if rest[:1] == ["install"] else []

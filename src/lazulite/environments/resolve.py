@@ -41,7 +41,7 @@ def resolve(
         requirements=packages.requirements,
         constraints=packages.constraints,
         overrides=packages.overrides,
-        index_options=packages.index_options,
+        installs=packages.installs,
         context=context,
         copies=copies,
         variables=packages.variables,
@@ -94,7 +94,7 @@ def content_key(plan: EnvironmentPlan) -> str:
         plan.requirements,
         plan.constraints,
         plan.overrides,
-        plan.index_options,
+        [[install.requirements, install.options] for install in plan.installs],
         plan.exclude_newer,
         [[step.source, step.destination] for step in plan.copies],
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -22,7 +23,8 @@ SKLEARN_EXTENSION = "scikit-learn-intelex"
 
 def apply(packages: Packages) -> Packages:
     """The packages with what every environment has, and with the guards that they call for."""
-    asked = dict(parsed(packages.requirements))
+    later = [each for install in packages.installs for each in install.requirements]
+    asked = dict(parsed([*packages.requirements, *later]))
     constraints = list(packages.constraints)
     constraints += ["setuptools<81"]
     if not pins(asked, "mlflow") and not pins(asked, "mlflow-skinny"):
@@ -32,18 +34,16 @@ def apply(packages: Packages) -> Packages:
     if SKLEARN_EXTENSION in asked and older(asked.get("scikit-learn"), "1.0"):
         constraints.append(f"{SKLEARN_EXTENSION}<2023")  # later ones import what scikit-learn 1.0 brought
     always = [each for each in ALWAYS if Requirement(each).name not in asked]
-    result = Packages(constraints=unique(constraints))
-    result.add(packages)
-    result.constraints = unique(constraints)
-    result.requirements = unique([*packages.requirements, *always])
-    return result
+    return msgspec.structs.replace(
+        packages, constraints=unique(constraints), requirements=unique([*packages.requirements, *always])
+    )
 
 
 def parsed(requirements: Iterable[str]) -> Iterable[tuple[str, Requirement]]:
     """(canonical name, requirement) of each that has a name."""
     for text in requirements:
         try:
-            requirement = Requirement(text)
+            requirement = Requirement(text.partition(" --hash")[0])
         except InvalidRequirement:
             continue
         yield canonicalize_name(requirement.name), requirement

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from lazulite.model.run_plan import Install
+
 
 class Unresolvable(ValueError):
     """The environment cannot be had here; the message names the package or line, and what to change."""
@@ -43,16 +45,20 @@ class Packages(msgspec.Struct, kw_only=True):
     requirements: list[str] = []
     constraints: list[str] = []
     overrides: list[str] = []
-    index_options: list[str] = []
+    installs: list[Install] = []
+    """Installations with options of their own, and all that follow: after `requirements`, in this order."""
     variables: dict[str, str] = {}
     notes: list[str] = []
 
     def add(self, other: Packages) -> None:
         """Take over what `other` asks for; its Python wins."""
         self.python = other.python or self.python
-        self.requirements += other.requirements
+        if self.installs and other.requirements:
+            self.installs.append(Install(requirements=other.requirements))
+        else:
+            self.requirements += other.requirements
+        self.installs += other.installs
         self.constraints += other.constraints
         self.overrides += other.overrides
-        self.index_options += [option for option in other.index_options if option not in self.index_options]
         self.variables |= other.variables
         self.notes += other.notes

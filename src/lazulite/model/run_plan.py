@@ -39,6 +39,15 @@ INHERITED = (
 """Of the machine's own variables, what a job gets when they are set: hardware, package index, proxy."""
 
 
+class Install(msgspec.Struct, kw_only=True):
+    """One installation with options of its own, as a `pip install` line asks for it."""
+
+    requirements: list[str]
+    """PEP 508, and the hashes if they are to be checked: `six==1.16.0 --hash=sha256:...`."""
+    options: list[str] = []
+    """uv's own, flattened: `--index URL`, `--find-links URL`, `--prerelease allow`, `--no-deps`."""
+
+
 class EnvironmentPlan(msgspec.Struct, kw_only=True):
     """How to build one Python environment. `key` is the hash of everything here that decides its content."""
 
@@ -52,8 +61,8 @@ class EnvironmentPlan(msgspec.Struct, kw_only=True):
     """PEP 508, in order, without options."""
     constraints: list[str] = []
     overrides: list[str] = []
-    index_options: list[str] = []
-    """uv's own: `--extra-index-url URL`, `--find-links URL`, `--prerelease allow`, flattened."""
+    installs: list[Install] = []
+    """What is installed after `requirements`, one after the other."""
     exclude_newer: str | None = None
     """`2024-06-01`: packages uploaded later do not exist."""
     context: str | None = None

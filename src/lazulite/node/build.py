@@ -39,17 +39,34 @@ def build(
     with open(log, "a", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in describe(plan)))
     uv_run.must([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv])
-    if plan["requirements"]:
-        install(uv_run, install_command(plan, folder, venv, uv), confine)
+    for number, (requirements, options) in enumerate(installations(plan)):
+        lists = lists_of(plan, number, requirements, options)
+        install(uv_run, install_command(plan, lists, folder, venv, uv), list(options), confine)
     copy_context(plan, os.path.join(folder, "files"))
 
 
-def install(uv_run: "UvRun", command: list[str], confine: Confine | None) -> None:
-    """Raises RunFailure."""
+def installations(plan: Mapping[str, Any]) -> Iterator[tuple[list[str], list[str]]]:
+    """(requirements, options) of each, in order."""
+    if plan["requirements"]:
+        yield plan["requirements"], []
+    for each in plan["installs"]:
+        yield each["requirements"], each["options"]
+
+
+def lists_of(plan: Mapping[str, Any], number: int, requirements: list[str], options: list[str]) -> dict[str, list[str]]:
+    """The lines of the files that uv reads for one installation, by the file's stem."""
+    lists = {f"requirements-{number}" if number else "requirements": requirements}
+    if "--require-hashes" not in options:  # uv would ask for a hash of each constraint too
+        lists |= {"constraints": plan["constraints"], "overrides": plan["overrides"]}
+    return lists
+
+
+def install(uv_run: "UvRun", command: list[str], options: list[str], confine: Confine | None) -> None:
+    """Raises RunFailure. What must be compiled is known only after an attempt, but for what is asked to be."""
     if confine is None:
-        uv_run.must(command)
+        uv_run.must(command + options)
         return
-    said = uv_run.attempt([*command, "--no-build"])
+    said = "--no-build" if "--no-binary" in options else uv_run.attempt([*command, *ready_builds_alone(options)])
     if said is None:
         return
     if not re.search(r"--no-build|no usable wheels|source distributions.{0,200}disabled", said):
@@ -59,7 +76,18 @@ def install(uv_run: "UvRun", command: list[str], confine: Confine | None) -> Non
     cache = uv_run.variables.setdefault("UV_CACHE_DIR", os.path.expanduser("~/.cache/uv"))
     os.makedirs(cache, exist_ok=True)
     uv_run.variables["UV_LINK_MODE"] = "copy"
-    uv_run.must(confine(command, [uv_run.folder, cache]))
+    uv_run.must(confine(command + options, [uv_run.folder, cache]))
+
+
+def ready_builds_alone(options: list[str]) -> list[str]:
+    """The options with `--no-build`, which uv does not take beside `--only-binary`."""
+    kept, waiting = ["--no-build"], list(options)
+    while waiting:
+        if waiting[0] == "--only-binary":
+            del waiting[:2]
+        else:
+            kept.append(waiting.pop(0))
+    return kept
 
 
 class UvRun:
@@ -96,28 +124,28 @@ class UvRun:
         return RunFailure("EnvironmentBuildFailed", build_causes.explain(said, self.plan))
 
 
-def install_command(plan: Mapping[str, Any], folder: str, venv: str, uv: str) -> list[str]:
+def install_command(
+    plan: Mapping[str, Any], lists: Mapping[str, list[str]], folder: str, venv: str, uv: str
+) -> list[str]:
+    """uv's words for one installation but for its own options; the lists go into files of the folder."""
     command = [uv, "pip", "install", "--python", os.path.join(venv, "bin", "python"), "--no-progress"]
-    for option, name in (
-        ("--requirements", "requirements"),
-        ("--constraints", "constraints"),
-        ("--overrides", "overrides"),
-    ):
-        if plan[name]:
+    for name, lines in lists.items():
+        if lines:
             path = os.path.join(folder, f"{name}.txt")
             with open(path, "w", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in plan[name]))
-            command += [option, path]
+                file.write("".join(f"{line}\n" for line in lines))
+            command += [f"--{name.partition('-')[0]}", path]
     if plan["exclude_newer"]:
         command += ["--exclude-newer", plan["exclude_newer"]]
-    return command + list(plan["index_options"])
+    return command
 
 
 def describe(plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"Building environment {plan['name']} ({plan['key']})"
     yield f"Python {plan['python']}: {plan['interpreter']}"
     yield from (f"Note: {note}" for note in plan["notes"])
-    yield "Requirements: " + ", ".join(plan["requirements"])
+    for requirements, options in installations(plan):
+        yield "Requirements: " + ", ".join(requirements) + (f" ({' '.join(options)})" if options else "")
 
 
 def copy_context(plan: Mapping[str, Any], target: str) -> None:

@@ -1,6 +1,7 @@
 """Building, sharing and protecting environments."""
 
 import functools
+import hashlib
 import http.server
 import json
 import tarfile
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lazulite.model.run_plan import Code, CopyStep, Isolation
+from lazulite.model.run_plan import Code, CopyStep, Install, Isolation
 
 from .conftest import AgentRun, an_environment
 
@@ -120,6 +121,30 @@ def test_a_package_that_must_be_compiled_runs_its_code_apart(
     status = run.start().wait(seconds=120)
     assert status["outcome"] == "completed", status
     assert run.log() == ("True\n" if isolation.kind == "process" else "False\n")
+
+
+def test_an_installation_with_hashes_and_options_of_its_own(
+    a_run: ARun, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    wheel = a_wheel(tmp_path / "wheels", "probe_hashed", "1.0")
+    url = served(wheel, request)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    for key, hashed, outcome in (("right", digest, "completed"), ("wrong", "0" * 64, "failed")):
+        line = f"probe_hashed @ {url} --hash=sha256:{hashed}"
+        environment = an_environment(
+            key=f"test-hash-{key}",
+            requirements=["pip"],
+            constraints=["setuptools<81"],
+            installs=[Install(requirements=[line], options=options)],
+        )
+        run = a_run("python -c 'import probe_hashed; print(probe_hashed.MARK)'", environment=environment).start()
+        status = run.wait(seconds=60)
+        assert status["outcome"] == outcome, status
+        assert outcome == "failed" or run.log() == "1.0\n"
+        log = (run.artifacts / LOG).read_text()
+        assert "(--require-hashes --no-deps --only-binary :all:)" in log
+    assert "Hash mismatch" in log
 
 
 def a_source_package(folder: Path, looked_at: str) -> Path:

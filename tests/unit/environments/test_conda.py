@@ -66,11 +66,14 @@ variables: {MODE: test}
     assert found.requirements == [
         "pip",
         "scikit-learn==1.5.*",
+    ]
+    (install,) = found.installs
+    assert install.requirements == [
         "mlflow",
         "inference-schema[numpy-support]>=1.5",
         "git+https://git.example/tool.git@main",
     ]
-    assert found.index_options == ["--index", "https://packages.example/simple"]
+    assert install.options == ["--index", "https://packages.example/simple"]
     assert found.variables == {"MODE": "test"}
 
 

@@ -9,17 +9,37 @@ PLAN = {
     "constraints": ["numpy<2"],
     "overrides": [],
     "exclude_newer": "2024-06-01",
-    "index_options": ["--index", "https://packages.example/simple"],
+    "installs": [{"requirements": ["tqdm"], "options": ["--index", "https://packages.example/simple"]}],
 }
 
 
 def test_the_install_command_carries_everything_of_the_plan(tmp_path: Path) -> None:
-    command = build.install_command(PLAN, str(tmp_path), "/venv", "/uv")
+    command = build.install_command(PLAN, build.lists_of(PLAN, 0, ["six==1.16.0"], []), str(tmp_path), "/venv", "/uv")
     assert command[:5] == ["/uv", "pip", "install", "--python", "/venv/bin/python"]
     assert command[command.index("--requirements") + 1] == str(tmp_path / "requirements.txt")
     assert (tmp_path / "constraints.txt").read_text() == "numpy<2\n"
     assert "--overrides" not in command
-    assert command[-4:] == ["--exclude-newer", "2024-06-01", "--index", "https://packages.example/simple"]
+    assert command[-2:] == ["--exclude-newer", "2024-06-01"]
+
+
+def test_each_installation_has_a_file_and_options_of_its_own(tmp_path: Path) -> None:
+    found = list(build.installations(PLAN))
+    assert found == [(["six==1.16.0"], []), (["tqdm"], ["--index", "https://packages.example/simple"])]
+    for number, (requirements, options) in enumerate(found):
+        build.install_command(PLAN, build.lists_of(PLAN, number, requirements, options), str(tmp_path), "/v", "/uv")
+    assert (tmp_path / "requirements.txt").read_text() == "six==1.16.0\n"
+    assert (tmp_path / "requirements-1.txt").read_text() == "tqdm\n"
+
+
+def test_where_hashes_are_required_no_constraint_without_one_is_given() -> None:
+    assert build.lists_of(PLAN, 2, ["six==1.16.0 --hash=sha256:aa"], ["--require-hashes"]) == {
+        "requirements-2": ["six==1.16.0 --hash=sha256:aa"]
+    }
+
+
+def test_only_ready_builds_are_tried_first_with_whatever_was_asked_of_them() -> None:
+    options = ["--only-binary", ":all:", "--index", "https://packages.example/simple"]
+    assert build.ready_builds_alone(options) == ["--no-build", "--index", "https://packages.example/simple"]
 
 
 def test_uv_gets_pips_index_and_nothing_else_of_the_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def build_into(run: Run, shared: str) -> None:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     run.log(f"environment {plan['name']} built in {seconds} s, {facts['bytes'] // 1_000_000} MB")
-    build.compile_later(shared, plan["requirements"])
+    build.compile_later(shared, [each for requirements, _ in build.installations(plan) for each in requirements])
 
 
 def touch(path: str) -> None:
