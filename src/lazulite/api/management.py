@@ -187,7 +187,7 @@ class _Management:
 
     async def get_dependent(self, request: Request) -> Response:
         found = await self._require(request.scope["path"])
-        return JsonResponse({**found.spec, "id": found.id, "name": found.name, "type": found.type})
+        return JsonResponse(storage_accounts.view(found))
 
     async def delete_dependent(self, request: Request) -> Response:
         return await self._erase(request, lambda _connection, _id: None)

@@ -20,7 +20,7 @@ from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
 from lazulite.model import wire
-from lazulite.resources import versions
+from lazulite.resources import storage_accounts, versions
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -114,11 +114,14 @@ async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Ori
 
 
 def erase(context: ApiContext, connection: Connection, id_: str, after: After) -> int:
-    """Remove the rows at an id and below it, their secrets and the roles held there; return how many rows there were.
+    """Remove the rows at an id and below it, their secrets, files of accounts and the roles held there.
+
+    Returns how many rows there were.
 
     What is to be done once the transaction is durable is added to `after`.
     """
     context.services.secrets.delete(connection, id_)
+    after.extend(storage_accounts.forget(connection, context.services, id_))
     if context.directory.forget(connection, id_):
         after.append(context.directory.refresh)
     return resources.delete(connection, id_)

@@ -37,4 +37,13 @@ COMPUTE = NameRule(
     "it must be 3 to 24 letters, digits or '-', begin with a letter and not end with '-'",
 )
 DATASTORE = NameRule(r"[a-zA-Z0-9_]{1,255}", "it must be 1 to 255 letters, digits or '_'")
+STORAGE_ACCOUNT = NameRule(r"[a-z0-9]{3,24}", "it must be 3 to 24 lower-case letters or digits")
+KEY_VAULT = NameRule(
+    r"(?=.{3,24}$)[a-zA-Z](-?[a-zA-Z0-9])*",
+    "it must be 3 to 24 letters, digits or single '-', begin with a letter and not end with '-'",
+)
+INSIGHTS = NameRule(
+    r"[\w().\-]{0,254}[\w()\-]", "it must be 1 to 255 letters, digits, '-', '_', '.', '(' or ')', and not end with '.'"
+)
+CONTAINER_REGISTRY = NameRule(r"[a-zA-Z0-9]{5,50}", "it must be 5 to 50 letters or digits")
 VERSION = NameRule(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,254}", RESOURCE.says)

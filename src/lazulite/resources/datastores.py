@@ -6,6 +6,8 @@ import datetime as dt
 import hmac
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from lazulite.core import names, sas
 from lazulite.core.clock import utc_now
 from lazulite.core.errors import ApiError, conflict, nearest, validation
@@ -81,19 +83,22 @@ def list_secrets(call: Call) -> Answer:
 
 def account_key(reading: Reading, account: str) -> str:
     """The first key of an account of ours. Raises ApiError 404."""
-    for found in storage_accounts.all_accounts(reading.connection):
-        if found.name.lower() == account.lower():
-            pair = storage_accounts.keys(reading.connection, reading.services.secrets, found.id)
-            if pair:
-                return pair[0]
-    raise ApiError(404, "StorageAccountNotFound", f"There is no storage account '{account}' on this server.")
+    pair = _keys(reading, account)
+    if pair is None:
+        raise ApiError(404, "StorageAccountNotFound", f"There is no storage account '{account}' on this server.")
+    return pair[0]
+
+
+def _keys(reading: Reading, account: str) -> tuple[str, str] | None:
+    row = storage_accounts.named(reading.connection, account)
+    return storage_accounts.keys(reading.connection, reading.services.secrets, row.id) if row else None
 
 
 def provision_defaults(write: Write, guid: str) -> None:
     """The four datastores every workspace has."""
-    account = write.properties["storageAccount"].rsplit("/", 1)[1]
-    blob, artifacts = storage_accounts.containers(guid)[0]
-    files, working = storage_accounts.containers(guid)[1]
+    account_id = write.properties["storageAccount"]
+    account = account_id.rsplit("/", 1)[1]
+    (blob, artifacts), (files, working) = storage_accounts.claim_containers(write, account_id, guid)
     for name, kind, container in (
         ("workspaceblobstore", BLOB, blob),
         ("workspaceartifactstore", BLOB, artifacts),
@@ -109,12 +114,21 @@ def provision_defaults(write: Write, guid: str) -> None:
             "protocol": "https",
             "credentials": {"credentialsType": "AccountKey"},
             "tags": {},
-            "subscriptionId": write.id.split("/")[2],
-            "resourceGroup": write.id.split("/")[4],
+            "subscriptionId": account_id.split("/")[2],
+            "resourceGroup": account_id.split("/")[4],
         }
         spec: Json = {"properties": properties}
         row = resources.new(f"{write.id}/datastores/{name}", TYPE.type, spec)
         resources.insert(write.connection, row, by=write.principal.name)
+
+
+def default_places(connection: Connection, workspace_id: str) -> tuple[str, list[str], list[str]]:
+    """The account under a workspace's default datastores, their containers and their file shares."""
+    rows = [resources.get(connection, f"{workspace_id}/datastores/{name}") for name in _DEFAULTS]
+    found = [row.properties for row in rows if row is not None]
+    containers = [kept[CONTAINER[BLOB]] for kept in found if kept["datastoreType"] == BLOB]
+    shares = [kept[CONTAINER[FILE]] for kept in found if kept["datastoreType"] == FILE]
+    return (found[0]["accountName"] if found else ""), containers, shares
 
 
 def _seal_credentials(write: Write, kind: str) -> None:
@@ -142,12 +156,7 @@ def _check_key(write: Write, account: str, secrets: dict[str, Any]) -> None:
         target = "properties.accountName"
         storage_accounts.require_access(write.connection, write.workspace, account, "write", target, write.require)
         return
-    pairs = [
-        storage_accounts.keys(write.connection, write.services.secrets, found.id)
-        for found in storage_accounts.all_accounts(write.connection)
-        if found.name.lower() == account.lower()
-    ]
-    if not any(hmac.compare_digest(str(given), key) for pair in pairs if pair for key in pair):
+    if not any(hmac.compare_digest(str(given).encode(), key.encode()) for key in _keys(write, account) or ()):
         raise validation(
             f"The account key is not one of storage account '{account}'. "
             "`lazulite status --json` and `ml_client.workspaces.get_keys(...)` say where the keys are.",

@@ -20,13 +20,9 @@ from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
 from lazulite.vault.sealed import SealedSecrets
 
-#: The least role with which others may use what lies in a registry, workspace or storage account.
-_ROLES = {
-    "registry": "AzureML Registry User",
-    "workspace": "AzureML Data Scientist",
-    "storage account": "Contributor",
-}
-_NOUNS = {"registries": "registry", "storageaccounts": "storage account"}
+#: The least role with which others may use what lies in a registry or workspace, and what is said of anything else.
+_ROLES = {"registry": "AzureML Registry User", "workspace": "AzureML Data Scientist"}
+_NOUNS = {"registries": "registry", "workspaces": "workspace", "storageaccounts": "storage account"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +94,14 @@ class Reading:
         if self.services.access.allows(self.principal, action, scope):
             return
         name = scope.rsplit("/", 1)[1]
-        noun = _NOUNS.get(arm_id.parse(scope).types[0].lower(), "workspace")
+        found = arm_id.parse(scope)
+        noun = _NOUNS.get(found.types[0].lower() if found.types else "", "resource")
+        role = _ROLES.get(noun, "Contributor")
         raise ApiError(
             403,
-            "AuthorizationFailed",
-            f"'{self.principal.name}' may not use what lies in the {noun} '{name}': that needs the action '{action}'. "
-            f"Ask an Owner of the {noun} for the role '{_ROLES[noun]}' on it.",
+            "LinkedAuthorizationFailed",
+            f"'{self.principal.name}' may not use what lies in the {noun} '{name}': that needs the action '{action}' "
+            f"over '{scope}'. Ask an Owner of the {noun} for the role '{role}' on it.",
             target=target,
         )
 

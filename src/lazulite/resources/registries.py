@@ -105,10 +105,7 @@ def remove(call: Call) -> None:
     """A registry goes with all that it holds, its storage too."""
     if call.resource.key == arm_id.key(AZUREML_ID):
         raise conflict(f"The registry '{AZUREML}' belongs to the server and cannot be deleted.", "name")
-    account = str(call.resource.properties["storageAccount"])
-    resources.delete(call.connection, account)
-    call.services.secrets.delete(call.connection, account)
-    call.after.append(lambda: call.services.storage.clear(account.rsplit("/", 1)[1]))
+    storage_accounts.remove(call, str(call.resource.properties["storageAccount"]))
 
 
 def _regions(write: Write) -> list[str]:

@@ -1,75 +1,143 @@
-"""The storage accounts, vaults and telemetry components that come with a workspace."""
+"""The storage accounts, vaults and telemetry components that workspaces and registries stand on.
+
+An account is known by its ARM id; its name is unique on the server, since addresses of blobs have nothing else.
+"""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
-from lazulite.core.errors import ApiError
-from lazulite.resources.declaration import Write
+from lazulite.core.errors import ApiError, conflict
+from lazulite.resources import linked
+from lazulite.resources.declaration import Call, Reading, Services, Write
+from lazulite.resources.linked import Kind
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 from lazulite.store.tables import resources as table
 from lazulite.vault.sealed import SealedSecrets
 
-TYPE = "Microsoft.Storage/storageAccounts"
-VAULT_TYPE = "Microsoft.KeyVault/vaults"
-INSIGHTS_TYPE = "Microsoft.Insights/components"
-
-
+TYPE = linked.STORAGE_ACCOUNT.types[0]
+VAULT_TYPE = linked.KEY_VAULT.types[0]
+INSIGHTS_TYPE = linked.INSIGHTS.types[0]
+#: By the property of a workspace, what it stands on.
+DEPENDENTS = {
+    "storageAccount": linked.STORAGE_ACCOUNT,
+    "keyVault": linked.KEY_VAULT,
+    "applicationInsights": linked.INSIGHTS,
+}
+#: What is told when a name is taken, by type; the names of the others are their group's own.
+_TAKEN = {TYPE: "StorageAccountAlreadyTaken", VAULT_TYPE: "VaultAlreadyExists"}
 _BLOBS = f"{TYPE}/blobServices/containers/blobs"
+#: In an account's document: the workspace whose runs lie in the container `azureml`.
+_ARTIFACTS_OF = "artifactsOf"
 
 
-def provision(write: Write, workspace_guid: str) -> dict[str, str]:
-    """Make the resources a new workspace stands on, where its request names none.
+def provision(write: Write, property_: str) -> str:
+    """The id of what a new workspace stands on by that property: what its request names, else something new.
 
-    Returns the workspace properties that point to them: storageAccount, keyVault, applicationInsights.
+    Raises ApiError 400, 403 or 404 as `linked.find`.
     """
+    kind = DEPENDENTS[property_]
+    given = write.properties.get(property_)
+    if given is not None:
+        return linked.find(write, given, kind, f"properties.{property_}").id
     group = write.id.split("/providers/")[0]
-    stem = re.sub(r"[^a-z0-9]", "", write.name.lower())
-    suffix = hashlib.sha256(write.id.lower().encode()).hexdigest()[:8]
-    given = write.properties
-    ids = {
-        "storageAccount": given.get("storageAccount") or f"{group}/providers/{TYPE}/{stem[:12]}{suffix}",
-        "keyVault": given.get("keyVault") or f"{group}/providers/{VAULT_TYPE}/kv-{stem[:10]}-{suffix}",
-        "applicationInsights": given.get("applicationInsights")
-        or f"{group}/providers/{INSIGHTS_TYPE}/appi-{stem[:12]}-{suffix}",
+    return make(
+        write, f"{group}/providers/{kind.types[0]}/{_new_name(kind, write.name)}", kind, f"properties.{property_}"
+    )
+
+
+def make(reading: Reading, id_: str, kind: Kind, target: str) -> str:
+    """Make what a workspace or registry stands on, at an id of the caller's own group. Raises ApiError 400 or 409."""
+    name, type_ = id_.rsplit("/", 1)[1], kind.types[0]
+    kind.rule.check(name, target)
+    if type_ in _TAKEN and named(reading.connection, name, type_) is not None:
+        raise conflict(
+            f"The name '{name}' is taken by another {kind.noun} of this server. Choose another name.",
+            target,
+            code=_TAKEN[type_],
+        )
+    services = reading.services
+    spec: Json = {
+        "location": services.location,
+        "kind": "StorageV2" if type_ == TYPE else "",
+        "properties": {"provisioningState": "Succeeded", **_properties(reading, id_, type_)},
     }
-    _account(write, ids["storageAccount"])
-    _plain(write, ids["keyVault"], VAULT_TYPE, {"tenantId": write.services.tenant, "sku": {"name": "standard"}})
-    key = str(uuid.uuid5(uuid.NAMESPACE_URL, ids["applicationInsights"].lower()))
-    _plain(write, ids["applicationInsights"], INSIGHTS_TYPE, {"InstrumentationKey": key, "Application_Type": "web"})
-    account = ids["storageAccount"].rsplit("/", 1)[1]
-    blobs, shares = containers(workspace_guid)
-    write.after.append(lambda: write.services.storage.ensure(account, blobs, shares))
-    return ids
+    resources.insert(reading.connection, resources.new(id_, type_, spec), by=reading.principal.name)
+    if type_ == TYPE:
+        pair = {f"key{n}": base64.b64encode(os.urandom(64)).decode() for n in (1, 2)}
+        services.secrets.put(reading.connection, id_, "keys", pair)
+    return id_
 
 
 def provision_account(write: Write) -> str:
     """Make the storage account of a new registry, without containers. Returns its id."""
     group = write.id.split("/providers/")[0]
-    stem = re.sub(r"[^a-z0-9]", "", write.name.lower())
-    # A name that no account had before: the registry that had this one's name took its account away with it.
-    id_ = f"{group}/providers/{TYPE}/{stem[:12]}{uuid.uuid4().hex[:8]}"
-    _account(write, id_)
-    return id_
+    kind = linked.STORAGE_ACCOUNT
+    return make(write, f"{group}/providers/{TYPE}/{_new_name(kind, write.name)}", kind, "properties.storageAccount")
 
 
-def containers(workspace_guid: str) -> tuple[list[str], list[str]]:
-    """The containers and file shares of a workspace's default datastores."""
-    return [f"azureml-blobstore-{workspace_guid}", "azureml"], [
-        f"azureml-filestore-{workspace_guid}",
-        f"code-{workspace_guid}",
-    ]
+def _new_name(kind: Kind, owner: str) -> str:
+    """A name that nothing had before: what an earlier owner of that name left behind is not the new one's."""
+    stem, suffix = re.sub(r"[^a-z0-9]", "", owner.lower())[:12], uuid.uuid4().hex[:8]
+    lead = {linked.KEY_VAULT: "kv", linked.INSIGHTS: "appi"}.get(kind)
+    return f"{stem}{suffix}" if lead is None else "-".join(filter(None, (lead, stem, suffix)))
+
+
+def _properties(reading: Reading, id_: str, type_: str) -> Json:
+    if type_ == TYPE:
+        return {"primaryLocation": reading.services.location, "statusOfPrimary": "available"}
+    if type_ == VAULT_TYPE:
+        return {"tenantId": reading.services.tenant, "sku": {"name": "standard"}}
+    return {"InstrumentationKey": str(uuid.uuid5(uuid.NAMESPACE_URL, id_.lower())), "Application_Type": "web"}
+
+
+def claim_containers(write: Write, account_id: str, guid: str) -> tuple[list[str], list[str]]:
+    """The containers and file shares of a new workspace's default datastores; they are made once the write is durable.
+
+    The first workspace on an account has its runs' artifacts in `azureml`, as on Azure, later ones in one of their own.
+    """
+    account = resources.get(write.connection, account_id)
+    assert account is not None
+    artifacts = "azureml"
+    if _ARTIFACTS_OF in account.spec or _standing_on(write.connection, account):
+        artifacts = f"azureml-{guid}"
+    else:
+        resources.update(write.connection, account.with_(spec={**account.spec, _ARTIFACTS_OF: guid}))
+    blobs = [f"azureml-blobstore-{guid}", artifacts]
+    shares = [f"azureml-filestore-{guid}", f"code-{guid}"]
+    write.after.append(lambda: write.services.storage.ensure(account.name, blobs, shares))
+    return blobs, shares
+
+
+def forget(connection: Connection, services: Services, scope: str) -> list[Callable[[], Awaitable[None]]]:
+    """What is to be done once the removal of `scope` is durable: the files of the accounts at it and below go too."""
+    gone = [row for row in all_accounts(connection) if f"{row.key}/".startswith(f"{arm_id.key(scope)}/")]
+    names_ = [row.name for row in gone if (first := named(connection, row.name)) is None or first.key == row.key]
+    return [partial(services.storage.clear, name) for name in names_]
+
+
+def remove(call: Call, id_: str) -> None:
+    """Remove an account with its keys and files, inside the transaction that removes what stands on it."""
+    call.after.extend(forget(call.connection, call.services, id_))
+    resources.delete(call.connection, id_)
+    call.services.secrets.delete(call.connection, id_)
+
+
+def view(account: Resource) -> Json:
+    """The document of an account, vault or component as clients are told it."""
+    shown = {name: value for name, value in account.spec.items() if name != _ARTIFACTS_OF}
+    return {**shown, "id": account.id, "name": account.name, "type": account.type}
 
 
 def keys(connection: Connection, secrets: SealedSecrets, account_id: str) -> tuple[str, str] | None:
@@ -79,20 +147,26 @@ def keys(connection: Connection, secrets: SealedSecrets, account_id: str) -> tup
 
 
 def all_accounts(connection: Connection) -> list[Resource]:
-    ids = connection.scalars(sa.select(table.c.id).where(table.c.type == TYPE.lower()))
-    return resources.get_many(connection, list(ids))
+    """Oldest first."""
+    return resources.under(connection, "/subscriptions", TYPE)
+
+
+def named(connection: Connection, name: str, type_: str = TYPE) -> Resource | None:
+    """The account (or vault) of that name in any case, wherever it lies."""
+    query = sa.select(table.c.id).where(table.c.type == type_.lower(), sa.func.lower(table.c.name) == name.lower())
+    first = connection.scalars(query.order_by(table.c.sequence)).first()
+    return resources.get(connection, first) if first else None
 
 
 def scopes(connection: Connection, name: str) -> list[str]:
     """The ids whose rights decide about an account of ours: its own, and those of the workspaces that stand on it."""
-    rows = [row for row in all_accounts(connection) if row.name.lower() == name.lower()]
-    found = [row.id for row in rows]
-    for row in rows:
-        group = row.id.split("/providers/")[0]
-        for workspace in resources.under(connection, group, f"{PROVIDER}/workspaces"):
-            if arm_id.key(str(workspace.properties.get("storageAccount"))) == row.key:
-                found.append(workspace.id)
-    return found
+    row = named(connection, name)
+    return [row.id, *_standing_on(connection, row)] if row is not None else []
+
+
+def _standing_on(connection: Connection, account: Resource) -> list[str]:
+    workspaces = resources.under(connection, "/subscriptions", f"{PROVIDER}/workspaces")
+    return [row.id for row in workspaces if arm_id.key(str(row.properties.get("storageAccount"))) == account.key]
 
 
 def require_access(
@@ -115,23 +189,3 @@ def require_access(
             return
     if refusal is not None:
         raise refusal
-
-
-def _account(write: Write, id_: str) -> None:
-    if resources.get(write.connection, id_) is not None:
-        return
-    _plain(write, id_, TYPE, {"primaryLocation": write.services.location, "statusOfPrimary": "available"})
-    pair = {f"key{n}": base64.b64encode(os.urandom(64)).decode() for n in (1, 2)}
-    write.services.secrets.put(write.connection, id_, "keys", pair)
-
-
-def _plain(write: Write, id_: str, type_: str, properties: Json) -> None:
-    if resources.get(write.connection, id_) is not None:
-        return
-    arm_id.parse(id_)
-    spec: Json = {
-        "location": write.services.location,
-        "kind": "StorageV2" if type_ == TYPE else "",
-        "properties": {"provisioningState": "Succeeded", **properties},
-    }
-    resources.insert(write.connection, resources.new(id_, type_, spec), by=write.principal.name)

@@ -8,7 +8,7 @@ import uuid
 from lazulite.core import arm_id, names
 from lazulite.core.errors import ApiError, validation
 from lazulite.model import wire
-from lazulite.resources import datastores, storage_accounts
+from lazulite.resources import datastores, linked, storage_accounts
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Verb, Write
 from lazulite.store import ownership, resources
 from lazulite.store.resources import Json, Resource
@@ -34,11 +34,14 @@ def prepare(write: Write) -> None:
         for fixed in ("storageAccount", "keyVault", "workspaceId", "applicationInsights"):
             properties[fixed] = write.existing.properties[fixed]
         return
-    guid = str(uuid.uuid5(uuid.NAMESPACE_URL, write.id.lower()))
-    properties["workspaceId"] = guid
-    properties |= storage_accounts.provision(write, guid)
+    properties["workspaceId"] = str(uuid.uuid4())
+    for name in storage_accounts.DEPENDENTS:
+        properties[name] = storage_accounts.provision(write, name)
+    if properties.get("containerRegistry"):
+        given = properties["containerRegistry"]
+        linked.find(write, given, linked.CONTAINER_REGISTRY, "properties.containerRegistry")
     write.state = "Succeeded"
-    datastores.provision_defaults(write, guid)
+    datastores.provision_defaults(write, properties["workspaceId"])
 
 
 def view(reading: Reading, resource: Resource) -> Json:

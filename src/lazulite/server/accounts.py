@@ -111,11 +111,11 @@ class StorageAccounts:
 
     def _load(self) -> None:
         def read(connection: Connection) -> dict[str, StorageAccount]:
-            found = {}
+            found: dict[str, StorageAccount] = {}
             for row in storage_accounts.all_accounts(connection):
                 pair = storage_accounts.keys(connection, self._secrets, row.id)
                 if pair:
-                    found[row.name.lower()] = StorageAccount(row.name, pair)
+                    found.setdefault(row.name.lower(), StorageAccount(row.name, pair))
             return found
 
         self._accounts = self._database.read_sync(read)

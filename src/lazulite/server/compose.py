@@ -30,7 +30,7 @@ from lazulite.engine.settings import EngineSettings
 from lazulite.identity import roles
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
-from lazulite.resources import catalogue, registries, storage_accounts, vm_sizes, workspaces
+from lazulite.resources import catalogue, datastores, registries, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
 from lazulite.server import debug_plans, graph_page, mlflow_pages, pages, sign_in
 from lazulite.server import isolation as isolations
@@ -222,14 +222,9 @@ async def _ensure_containers(context: ApiContext) -> None:
     """A server killed between making a workspace and its containers makes them at its next start."""
 
     def read(connection: Connection) -> list[tuple[str, list[str], list[str]]]:
-        found = resources.under(connection, f"/subscriptions/{SUBSCRIPTION}", workspaces.TYPE.type)
-        return [
-            (
-                row.properties["storageAccount"].rsplit("/", 1)[1],
-                *storage_accounts.containers(row.properties["workspaceId"]),
-            )
-            for row in found
-        ]
+        found = resources.under(connection, "/subscriptions", workspaces.TYPE.type)
+        places = [datastores.default_places(connection, row.id) for row in found]
+        return [place for place in places if storage_accounts.named(connection, place[0]) is not None]
 
     for account, containers, shares in await context.database.read(read):
         await context.services.storage.ensure(account, containers, shares)

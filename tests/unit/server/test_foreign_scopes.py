@@ -1,0 +1,122 @@
+"""What a principal of one resource group gets of another by naming its ids: nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.server.two_groups import WS_A, WS_B, A, B, TwoGroups, two_groups
+
+from lazulite.core.arm_id import PROVIDER
+
+EVIL = f"{A}/providers/{PROVIDER}/workspaces/evil1"
+STORAGE = "Microsoft.Storage/storageAccounts"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[TwoGroups]:
+    async with two_groups(tmp_path / "home") as made:
+        yield made
+
+
+async def refused(world: TwoGroups, path: str, properties: dict[str, Any], status: int, target: str) -> str:
+    """Alice's PUT is refused and leaves nothing; returns the message."""
+    before = world.rows()
+    answer = await world.alice.put(path, properties)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["target"]) == (status, target), error
+    assert world.rows() == before
+    return str(error["message"])
+
+
+async def test_a_storage_account_elsewhere_needs_a_right_there(world: TwoGroups) -> None:
+    account = (await world.owner.properties(WS_B))["storageAccount"]
+    message = await refused(world, EVIL, {"storageAccount": account}, 403, "properties.storageAccount")
+    assert f"'{STORAGE}/listKeys/action'" in message
+    assert f"'{account}'" in message
+
+
+async def test_names_of_storage_accounts_are_unique(world: TwoGroups) -> None:
+    account = (await world.owner.properties(WS_B))["storageAccount"].rsplit("/", 1)[1]
+    twin = f"{A}/providers/{STORAGE}/{account}"
+    await refused(world, EVIL, {"storageAccount": twin}, 404, "properties.storageAccount")
+    blob = f"/storage/v1/{account}/_.blob.core.windows.net/azureml/x"
+    assert (await world.alice.send("GET", blob, x_ms_version="2021-08-06")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("property_", "id_"),
+    [
+        ("keyVault", f"{B}/providers/{PROVIDER}/workspaces/future"),
+        ("keyVault", "nonsense"),
+        ("keyVault", f"{A}/providers/Microsoft.KeyVault/vaults/no--such"),
+        ("applicationInsights", f"{WS_B}/datastores/planted"),
+        ("storageAccount", "x"),
+        ("storageAccount", 7),
+        ("storageAccount", f"{A}/providers/{STORAGE}/.."),
+        ("storageAccount", f"{A}/providers/{STORAGE}/.lazulite"),
+        ("storageAccount", f"{A}/providers/{STORAGE}/UP per"),
+        ("storageAccount", f"{A}/providers/{STORAGE}/up-per"),
+        ("storageAccount", f"{A}/providers/{STORAGE}/account/blobServices/default"),
+        ("containerRegistry", f"{A}/providers/{STORAGE}/account"),
+        ("containerRegistry", f"{A}/providers/Microsoft.ContainerRegistry/registries/a-b"),
+    ],
+)
+async def test_ids_of_another_type_and_names_against_the_rule_are_refused(
+    world: TwoGroups, property_: str, id_: object
+) -> None:
+    target = f"properties.{property_}"
+    await refused(world, EVIL, {property_: id_}, 400, target)
+
+
+@pytest.mark.parametrize(
+    ("property_", "type_"),
+    [
+        ("storageAccount", STORAGE),
+        ("keyVault", "Microsoft.KeyVault/vaults"),
+        ("applicationInsights", "Microsoft.Insights/components"),
+        ("containerRegistry", "Microsoft.ContainerRegistry/registries"),
+    ],
+)
+async def test_what_does_not_exist_is_not_found_and_elsewhere_not_even_told(
+    world: TwoGroups, property_: str, type_: str
+) -> None:
+    message = await refused(world, EVIL, {property_: f"{A}/providers/{type_}/nothing"}, 404, f"properties.{property_}")
+    assert f"{A}/providers/{type_}/nothing" in message
+    await refused(world, EVIL, {property_: f"{B}/providers/{type_}/nothing"}, 403, f"properties.{property_}")
+
+
+async def test_what_exists_is_taken_where_the_caller_has_a_right(world: TwoGroups) -> None:
+    other = await world.owner.properties(WS_A)
+    names = ("storageAccount", "keyVault", "applicationInsights")
+    given = {name: other[name].replace("/resourceGroups/", "/resourcegroups/") for name in names}
+    before = world.rows()
+    assert (await world.alice.put(EVIL, given)).status_code == 200
+    shown = await world.alice.properties(EVIL)
+    assert {name: shown[name] for name in names} == {name: other[name] for name in names}
+    assert all(key.startswith(EVIL.lower()) for key in world.rows() - before)
+    # Two workspaces on one account keep their runs apart.
+    stores = [await world.alice.properties(f"{ws}/datastores/workspaceartifactstore") for ws in (WS_A, EVIL)]
+    assert stores[0]["containerName"] == "azureml" != stores[1]["containerName"]
+
+
+async def test_a_workspace_made_again_finds_nothing_of_the_old_one(world: TwoGroups) -> None:
+    old = await world.alice.properties(WS_A)
+    assert (await world.alice.send("DELETE", WS_A)).status_code == 200
+    assert (await world.alice.put(WS_A, {})).status_code == 200
+    new = await world.alice.properties(WS_A)
+    for name in ("storageAccount", "keyVault", "applicationInsights", "workspaceId"):
+        assert old[name] != new[name]
+    for name in ("storageAccount", "keyVault", "applicationInsights"):
+        assert (await world.alice.send("GET", old[name])).status_code == 200
+
+
+async def test_a_deleted_account_takes_its_files_along(world: TwoGroups) -> None:
+    account = (await world.alice.properties(WS_A))["storageAccount"]
+    folder = world.home / "storage" / account.rsplit("/", 1)[1]
+    assert (folder / "azureml").is_dir()
+    assert (await world.alice.send("DELETE", account)).status_code == 200
+    assert not (folder / "azureml").exists()
+    assert (await world.alice.send("GET", account)).status_code == 404
