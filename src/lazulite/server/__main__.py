@@ -7,7 +7,8 @@ import logging
 import sys
 
 from lazulite.server.home import HomeInUse
-from lazulite.server.process import PortTaken, serve
+from lazulite.server.listener import PortTaken
+from lazulite.server.process import serve
 from lazulite.server.settings import SettingsError, load
 from lazulite.store.database import DatabaseUnusable
 from lazulite.store.schema import WrongSchema

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lazulite.core.errors import ApiError, not_found
 from lazulite.core.principal import Principal
@@ -71,6 +71,8 @@ class Application:
             response = await route.handler(request)
         except ApiError as error:
             response = (route.errors if route else arm_error)(error)
+        except ClientDisconnect:
+            return None  # nobody is there to be answered, and nothing failed here
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             response = (route.errors if route else arm_error)(_internal(headers))
@@ -78,18 +80,13 @@ class Application:
         return None
 
     def _check_host(self, host: str, headers: dict[bytes, str]) -> None:
-        name = host.rsplit(":", 1)[0].strip("[]").lower()
-        if name not in self._hosts:
+        if _host_name(host) not in self._hosts:
             raise ApiError(
                 421, "MisdirectedRequest", f"This server does not answer for the host '{host}'.", target="Host"
             )
         origin = headers.get(b"origin")
-        if origin and origin != "null":
-            origin_host = origin.split("//", 1)[-1].rsplit(":", 1)[0].strip("[]").lower()
-            if origin_host not in self._hosts:
-                raise ApiError(
-                    403, "OriginNotAllowed", f"Pages from '{origin}' may not call this server.", target="Origin"
-                )
+        if origin and origin != "null" and _host_name(origin.split("//", 1)[-1]) not in self._hosts:
+            raise ApiError(403, "OriginNotAllowed", f"Pages from '{origin}' may not call this server.", target="Origin")
 
     def _route(self, scope: Scope) -> Route:
         raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?", 1)[0]
@@ -137,6 +134,14 @@ class Application:
                 '`eval "$(lazulite env)"` sets.'
             )
         return self._issuer.verify(token.strip())
+
+
+def _host_name(authority: str) -> str:
+    """The host of `host`, `host:port`, `[address]` and `[address]:port`, in lower case and without brackets."""
+    if authority.startswith("["):
+        address, _, port = authority[1:].partition("]")
+        return address.lower() if not port or port.startswith(":") else authority
+    return authority.partition(":")[0].lower()
 
 
 def scope_of(params: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,14 @@ class Settings:
     token_lifetime_seconds: int = 24 * 3600
     #: Largest JSON body accepted, in bytes.
     max_body_bytes: int = 16 * 1024 * 1024
+    #: Addresses and networks (`10.0.0.7`, `10.0.0.0/8`) of proxies whose X-Forwarded-For and -Proto are believed.
+    trusted_proxies: tuple[str, ...] = ()
+    #: Connections that each port holds at once; a third of the process's file limit at most.
+    max_connections: int = 1000
+    #: Seconds in which the headers of a request must be there.
+    header_timeout_seconds: float = 20.0
+    #: Seconds in which a body must go on by 4 KiB. There is no time in which it must be over.
+    body_timeout_seconds: float = 30.0
     #: Folder of MLflow's built pages; empty takes those of the installed mlflow package.
     mlflow_pages: str = ""
     #: Whether webhooks may call this machine and private networks, and over plain HTTP.
@@ -112,6 +121,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any) -> Any:
     kind = type(_DEFAULTS[name])
+    if kind is tuple:
+        return _listed(name, value)
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
     try:
@@ -120,6 +131,14 @@ def _typed(name: str, value: Any) -> Any:
         return value if isinstance(value, kind) else kind(value)
     except (TypeError, ValueError):
         raise SettingsError(f"{name} is '{value}' and must be a {kind.__name__}") from None
+
+
+def _listed(name: str, value: Any) -> tuple[str, ...]:
+    """A list of the file, or words with commas between them."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise SettingsError(f"{name} is '{value}' and must be a list of texts")
+    return tuple(word.strip() for word in words if word.strip())
 
 
 def _checked(settings: Settings) -> Settings:
@@ -132,9 +151,21 @@ def _checked(settings: Settings) -> Settings:
     for name, allowed in (("isolation", ("auto", "bubblewrap", "process")), ("runtime", ("process", "container"))):
         if getattr(settings, name) not in allowed:
             raise SettingsError(f"{name} is '{getattr(settings, name)}' and must be one of {', '.join(allowed)}")
+    for name in ("max_connections", "header_timeout_seconds", "body_timeout_seconds"):
+        if not getattr(settings, name) > 0:
+            raise SettingsError(f"{name} is {getattr(settings, name)} and must be more than 0")
+    for proxy in settings.trusted_proxies:
+        _check_network(proxy)
     for address, folder in settings.url_mirror.items():
         _check_mirror(address, folder)
     return settings
+
+
+def _check_network(text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise SettingsError(f"trusted_proxies: '{text}' is not an address or a network ({error})") from None
 
 
 def _check_mirror(address: str, folder: Any) -> None:

@@ -43,6 +43,11 @@ def test_yes_and_no_from_the_environment(tmp_path: Path, text: str, found: bool)
             "[url_mirror]\n'ftp://host/data' = '/'",
             "'ftp://host/data' is no beginning of a public address: https://HOST",
         ),
+        ("trusted_proxies = ['10.0.0.0/8', 'proxy.example']", "'proxy.example' is not an address or a network"),
+        ("trusted_proxies = ['*']", r"'\*' is not an address"),
+        ("trusted_proxies = 7", "must be a list of texts"),
+        ("max_connections = 0", "max_connections is 0 and must be more than 0"),
+        ("body_timeout_seconds = -1", "must be more than 0"),
         ("[url_mirror]\n'wasbs://host/data' = '/'", "wasbs://CONTAINER@HOST/PATH"),
         ("[url_mirror]\n'https://host/data?sv=1' = '/'", "no beginning of a public address"),
         ("[url_mirror]\n'https://host/data' = 7", "mapped to 7 and must be to the full path of a folder"),
@@ -61,3 +66,12 @@ def test_addresses_are_mapped_to_folders(tmp_path: Path) -> None:
     text = "".join(f"'{prefix}' = '{tmp_path}'\n" for prefix in prefixes)
     (tmp_path / "settings.toml").write_text(f"[url_mirror]\n{text}")
     assert load({"home": tmp_path}, {}).url_mirror == dict.fromkeys(prefixes, str(tmp_path))
+
+
+def test_proxies_are_listed_in_the_file_or_with_commas(tmp_path: Path) -> None:
+    assert load({"home": tmp_path}, {"LAZULITE_TRUSTED_PROXIES": "10.0.0.7, fd00::/8"}).trusted_proxies == (
+        "10.0.0.7",
+        "fd00::/8",
+    )
+    (tmp_path / "settings.toml").write_text("trusted_proxies = ['10.0.0.0/8']")
+    assert load({"home": tmp_path}, {}).trusted_proxies == ("10.0.0.0/8",)
