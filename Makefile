@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := $(VENV)/.synced
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help setup quickstart test check format bench conformance lock clean
+.PHONY: help setup quickstart test test-jobs test-long torture fuzz check format bench conformance lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -34,6 +34,18 @@ quickstart: $(STAMP)  ## start the platform and train a real model through the u
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-jobs: $(STAMP)  ## the tests that run jobs: once more after installing bubblewrap or podman
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/clients tests/integration tests/contract
+
+test-long: $(STAMP)  ## the tests that try random cases, with many more of them
+	LAZULITE_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist load -m long
+
+torture: $(STAMP)  ## kill servers, agents and jobs under load, at every level of isolation: make torture [ROUNDS=60] [SEED=1]
+	$(BIN)/python -m tests.torture $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(STAMP)  ## 30,000 malformed requests: make fuzz [REQUESTS=30000] [SEED=1]
+	$(BIN)/python -m tests.fuzz $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP)  ## format, lint, strict types, import floors
 	$(BIN)/ruff format --check .

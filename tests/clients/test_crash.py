@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -14,13 +13,14 @@ from typing import Any
 import pytest
 from azure.core.exceptions import AzureError
 from tests.clients.raw_requests import Bad, send
+from tests.long import size
 from tests.server_fixture import WORKSPACE_ID, RunningServer
 
 pytestmark = pytest.mark.clients
 _ENVIRONMENT = f"{WORKSPACE_ID}/environments/bare/versions/1"
 _COMPONENT = f"{WORKSPACE_ID}/components/mark/versions/1"
-#: Steps of the pipeline that is killed at random; a quarter as many trials. 200 for the long form of the test.
-_STEPS = int(os.environ.get("LAZULITE_TEST_KILL_STEPS", "20"))
+#: Steps of the pipeline that is killed at random; a quarter as many trials.
+_STEPS = size(20, 200)
 _ENDED = ("Completed", "Failed", "Canceled")
 
 
@@ -95,6 +95,7 @@ def test_a_run_that_ends_while_the_server_is_down_is_seen(mortal: RunningServer)
     assert job["status"] == "Failed"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_killed_at_random_during_a_pipeline_and_a_sweep(tmp_path: Path) -> None:
     """Every step and every trial leaves one mark: none is lost, and none runs twice."""

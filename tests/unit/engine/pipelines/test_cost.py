@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.long import size
 from tests.unit.engine.pipelines.test_crash import pipeline
 
 from lazulite.model.job_status import JobState
@@ -36,10 +37,11 @@ async def cost(root: Path, needs: dict[str, list[str]]) -> float:
     return spent / 10 / len(needs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1, 1000], ids=["chain", "fan-out"])
 async def test_the_cost_of_a_step(tmp_path: Path, width: int) -> None:
     def shape(size: int) -> dict[str, list[str]]:
         return {f"n{n}": [f"n{n - width}"] if n >= width else [] for n in range(size)}
 
-    few, many = await cost(tmp_path / "few", shape(20)), await cost(tmp_path / "many", shape(120))
+    few, many = await cost(tmp_path / "few", shape(20)), await cost(tmp_path / "many", shape(size(60, 120)))
     assert many < 1.2 * few

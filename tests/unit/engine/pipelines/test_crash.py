@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.long import size
 from tests.unit.engine.test_crash import Crash, CrashingBackend, CrashingDatabase, Tripwire, gets_on
 
 from lazulite.core.arm_id import PROVIDER
@@ -79,10 +80,11 @@ async def kill_until_it_ends(world: EngineWorld, chance: random.Random, fewest: 
     assert kills >= 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_killed_at_random(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    nodes = [f"n{number}" for number in range(200)]
+    nodes = [f"n{number}" for number in range(size(40, 200))]
     needs = {
         node: sorted(chance.sample(nodes[max(0, at - 20) : at], k=min(at, chance.randint(0, 3))))
         for at, node in enumerate(nodes)
@@ -90,7 +92,7 @@ async def test_killed_at_random(tmp_path: Path, seed: int) -> None:
     world = EngineWorld(tmp_path, settings={"node_limit": None})
     world.fake._played = gets_on
     job = pipeline(world, "p", needs)
-    await kill_until_it_ends(world, chance, 20, 600)
+    await kill_until_it_ends(world, chance, 20, size(120, 600))
     assert world.status("p").state is JobState.COMPLETED
     states = world.database.read_sync(lambda c: children.states(c, job.key))
     assert states == {children.name_of(job, node, 1): JobState.COMPLETED for node in nodes}
