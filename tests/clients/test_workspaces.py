@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import FeatureStore, Hub, Workspace
-from azure.core.exceptions import ResourceNotFoundError
-from tests.server_fixture import SUBSCRIPTION
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from tests.server_fixture import SUBSCRIPTION, RunningServer
 
 pytestmark = pytest.mark.clients
 
@@ -86,3 +86,94 @@ def test_feature_stores_are_workspaces(ml_client: MLClient) -> None:
     ml_client.feature_stores.begin_delete("fs-one", delete_dependent_resources=True).result()
     with pytest.raises(ResourceNotFoundError):
         ml_client.feature_stores.get("fs-one")
+
+
+def test_options_are_given_back(ml_client: MLClient) -> None:
+    from azure.ai.ml.entities import IdentityConfiguration, ManagedIdentityConfiguration, ServerlessComputeSettings
+
+    group = ml_client.workspaces.get("mlw-default").id.split("/providers/")[0]
+    identity = f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/mine"
+    subnet = f"{group}/providers/Microsoft.Network/virtualNetworks/net/subnets/sub"
+    wanted = Workspace(
+        name="ws-options",
+        location="local",
+        hbi_workspace=True,
+        enable_data_isolation=True,
+        image_build_compute="builder",
+        public_network_access="Disabled",
+        system_datastores_auth_mode="identity",
+        allow_roleassignment_on_rg=False,
+        primary_user_assigned_identity=identity,
+        identity=IdentityConfiguration(
+            type="user_assigned", user_assigned_identities=[ManagedIdentityConfiguration(resource_id=identity)]
+        ),
+        serverless_compute=ServerlessComputeSettings(custom_subnet=subnet, no_public_ip=True),
+    )
+    ml_client.workspaces.begin_create(wanted).result()
+    changed = ml_client.workspaces.begin_update(Workspace(name="ws-options", description="changed")).result()
+    for found in (changed, ml_client.workspaces.get("ws-options")):
+        assert (found.hbi_workspace, found.enable_data_isolation, found.image_build_compute) == (True, True, "builder")
+        assert (found.public_network_access, found.system_datastores_auth_mode) == ("Disabled", "identity")
+        assert (found.allow_roleassignment_on_rg, found.primary_user_assigned_identity) == (False, identity)
+        assert [one.resource_id for one in found.identity.user_assigned_identities] == [identity]
+        assert (found.serverless_compute.custom_subnet, found.serverless_compute.no_public_ip) == (subnet, True)
+        assert found.description == "changed"
+
+
+def test_existing_resources_are_taken(ml_client: MLClient) -> None:
+    first = ml_client.workspaces.get("mlw-default")
+    wanted = Workspace(
+        name="ws-beside",
+        location="local",
+        storage_account=first.storage_account,
+        key_vault=first.key_vault,
+        application_insights=first.application_insights,
+    )
+    made = ml_client.workspaces.begin_create(wanted).result()
+    assert (made.storage_account, made.key_vault) == (first.storage_account, first.key_vault)
+    assert made.application_insights == first.application_insights
+    assert ml_client.workspaces.get_keys("ws-beside").user_storage_key == (
+        ml_client.workspaces.get_keys("mlw-default").user_storage_key
+    )
+
+
+def test_what_cannot_be_had_is_refused_by_name(ml_client: MLClient) -> None:
+    from azure.ai.ml.entities import CustomerManagedKey, ManagedNetwork
+
+    group = ml_client.workspaces.get("mlw-default").id.split("/providers/")[0]
+    provider = f"{group}/providers"
+    for option, says in (
+        ({"managed_network": ManagedNetwork(isolation_mode="allow_internet_outbound")}, "managedNetwork"),
+        ({"provision_network_now": True}, "provisionNetworkNow"),
+        (
+            {
+                "customer_managed_key": CustomerManagedKey(
+                    key_vault=f"{provider}/Microsoft.KeyVault/vaults/v", key_uri="k"
+                )
+            },
+            "encryption",
+        ),
+        ({"storage_account": f"{provider}/Microsoft.Storage/storageAccounts/mystore1"}, "mystore1' does not exist"),
+        ({"key_vault": f"{provider}/Microsoft.KeyVault/vaults/myvault1"}, "myvault1' does not exist"),
+        ({"application_insights": f"{provider}/Microsoft.Insights/components/myai1"}, "myai1' does not exist"),
+        ({"container_registry": f"{provider}/Microsoft.ContainerRegistry/registries/myreg1"}, "myreg1' does not exist"),
+    ):
+        with pytest.raises(HttpResponseError, match=says):
+            ml_client.workspaces.begin_create(Workspace(name="ws-refused", location="local", **option)).result()
+    assert "ws-refused" not in {w.name for w in ml_client.workspaces.list()}
+
+
+@pytest.mark.parametrize("dependents", [False, True])
+def test_a_workspace_made_again_has_nothing_of_the_old_one(
+    ml_client: MLClient, server: RunningServer, dependents: bool
+) -> None:
+    old = ml_client.workspaces.begin_create(Workspace(name="ws-again", location="local")).result()
+    folder = server.home / "storage" / old.storage_account.rsplit("/", 1)[1]
+    (folder / "azureml" / "old.txt").write_text("from before")
+    ml_client.workspaces.begin_delete("ws-again", delete_dependent_resources=dependents).result()
+    new = ml_client.workspaces.begin_create(Workspace(name="ws-again", location="local")).result()
+    assert {new.storage_account, new.key_vault, new.application_insights}.isdisjoint(
+        {old.storage_account, old.key_vault, old.application_insights}
+    )
+    assert (folder / "azureml" / "old.txt").exists() is not dependents
+    ml_client.workspaces.begin_delete("ws-again", delete_dependent_resources=True).result()

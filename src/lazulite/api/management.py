@@ -14,10 +14,10 @@ from lazulite.api.context import ApiContext, document, system_data
 from lazulite.api.crud import canonical
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
-from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.errors import ApiError, bad_request, not_found, not_implemented
 from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
 from lazulite.model import wire
-from lazulite.resources import registries, storage_accounts, workspaces
+from lazulite.resources import registries, storage_accounts, workspace_template, workspaces
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
@@ -129,25 +129,31 @@ class _Management:
         """Create the workspace that the SDK's template describes; done when the answer is."""
         body = await json_body(request)
         wire.check(body, None)
-        sent = (body.get("properties") or {}).get("parameters") or {}
-        if not isinstance(sent, dict):
-            raise bad_request("parameters must be an object.", "properties.parameters")
-        values = {k: v.get("value") if isinstance(v, dict) else v for k, v in sent.items()}
-        name, body = workspaces.from_template(values)
         group = canonical(request.scope["path"]).split("/providers/")[0]
-        id_ = f"{group}/providers/{PROVIDER}/workspaces/{name}"
-        by = principal(request).name
-        await self._context.database.write(lambda c: ensure_group(c, group, body.get("location"), by))
-        written = await write.put(self._context, workspaces.TYPE, id_, body, write.Origin.of(request))
+        wanted = workspace_template.read(_parameters(body.get("properties") or {}), group)
+        id_ = f"{group}/providers/{PROVIDER}/workspaces/{wanted.name}"
         deployment = f"{group}/providers/{DEPLOYMENT_TYPE}/{request.path_params['deployment']}"
+        by = principal(request).name
+
+        def first(connection: Connection) -> None:
+            reading = self._context.reading(connection, request)
+            reading.require(f"{PROVIDER}/workspaces/write", id_, "properties.parameters.workspaceName")
+            ensure_group(connection, group, wanted.document.get("location"), by)
+            for property_, new in wanted.new.items():
+                if resources.get(connection, new) is None:
+                    kind, target = storage_accounts.DEPENDENTS[property_], f"properties.parameters.{property_}Name"
+                    storage_accounts.make(reading, new, kind, target)
+                wanted.document["properties"][property_] = new
+
         spec: Json = {"properties": {"workspace": id_, "timestamp": now_iso(), "correlationId": str(uuid.uuid4())}}
 
-        def store(connection: Connection) -> Resource:
+        def store(connection: Connection) -> None:
             resources.delete(connection, deployment)
-            return resources.insert(connection, resources.new(deployment, DEPLOYMENT_TYPE, spec), by=by)
+            resources.insert(connection, resources.new(deployment, DEPLOYMENT_TYPE, spec), by=by)
 
-        stored = await self._context.database.write(store)
-        return JsonResponse(_deployment(stored), 201 if written.created else 200)
+        origin = write.Origin.of(request)
+        written = await write.put(self._context, workspaces.TYPE, id_, wanted.document, origin, store, first=first)
+        return JsonResponse(_deployment(await self._require(deployment)), 201 if written.created else 200)
 
     async def get_deployment(self, request: Request) -> Response:
         return JsonResponse(_deployment(await self._require(request.scope["path"])))
@@ -231,6 +237,24 @@ class _Management:
             "state": "Enabled",
             "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "", "spendingLimit": "Off"},
         }
+
+
+def _parameters(properties: Json) -> Json:
+    """The values of a deployment's parameters. Raises ApiError 400 or 501 for what is not one of the SDK's."""
+    for name in ("templateLink", "parametersLink"):
+        if properties.get(name):
+            raise not_implemented(f"A deployment's {name}")
+    mode = properties.get("mode") or "Incremental"
+    if str(mode).lower() != "incremental":
+        raise bad_request(f"'{mode}' is not a valid mode here. Allowed: Incremental.", "properties.mode")
+    sent = properties.get("parameters") or {}
+    if not isinstance(sent, dict):
+        raise bad_request("parameters must be an object.", "properties.parameters")
+    values = {k: v.get("value") if isinstance(v, dict) else v for k, v in sent.items()}
+    if values.get("workspace_name"):
+        raise not_implemented("A deployment of role assignments for a feature store")
+    workspace_template.check(properties.get("template"))
+    return values
 
 
 def ensure_group(connection: Connection, group: str, location: str | None, by: str) -> None:

@@ -65,10 +65,14 @@ async def put(
     body: Json,
     origin: Origin,
     along: Callable[[Connection], None] | None = None,
+    *,
+    first: Callable[[Connection], None] | None = None,
 ) -> Written:
-    """Create or replace; `along` is done in the same transaction. Raises ApiError."""
+    """Create or replace; `first` and `along` are done before and after it in the same transaction. Raises ApiError."""
 
     def transaction(connection: Connection) -> Written:
+        if first is not None:
+            first(connection)
         existing = resources.get(connection, id_)
         check_preconditions(origin, existing)
         written = _store(context, connection, type_, id_, body, existing, origin)

@@ -40,7 +40,7 @@ CONTAINER_REGISTRY = Kind(
 )
 WORKSPACE = Kind("workspace", (f"{PROVIDER}/workspaces",), "write", names.WORKSPACE)
 HUB = Kind("hub", (f"{PROVIDER}/workspaces",), "hubs/join/action", names.WORKSPACE)
-RESOURCE_GROUP = Kind("resource group", ("Microsoft.Resources/subscriptions/resourceGroups",), "read")
+RESOURCE_GROUP = Kind("resource group", ("Microsoft.Resources/resourceGroups",), "read")
 IDENTITY = Kind("managed identity", ("Microsoft.ManagedIdentity/userAssignedIdentities",), "assign/action")
 SUBNET = Kind("subnet", ("Microsoft.Network/virtualNetworks/subnets",), "join/action")
 NETWORK = Kind("virtual network", ("Microsoft.Network/virtualNetworks",), "join/action")
@@ -62,7 +62,7 @@ def check(reading: Reading, id_: object, kind: Kind, target: str) -> str:
     """The id, once it is of the kind and the caller has the right to what it names. Raises ApiError 400 or 403."""
     parsed = _parse(id_, kind, target)
     wanted = str(parsed)
-    type_ = kind.types[0] if kind is RESOURCE_GROUP else parsed.type
+    type_ = "Microsoft.Resources/subscriptions/resourceGroups" if kind is RESOURCE_GROUP else parsed.type
     reading.require(f"{type_}/{kind.right}", wanted, target)
     return wanted
 

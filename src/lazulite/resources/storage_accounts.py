@@ -43,18 +43,11 @@ _ARTIFACTS_OF = "artifactsOf"
 
 
 def provision(write: Write, property_: str) -> str:
-    """The id of what a new workspace stands on by that property: what its request names, else something new.
-
-    Raises ApiError 400, 403 or 404 as `linked.find`.
-    """
+    """Make what a new workspace is to stand on by that property, in the workspace's own group. Returns its id."""
     kind = DEPENDENTS[property_]
-    given = write.properties.get(property_)
-    if given is not None:
-        return linked.find(write, given, kind, f"properties.{property_}").id
     group = write.id.split("/providers/")[0]
-    return make(
-        write, f"{group}/providers/{kind.types[0]}/{_new_name(kind, write.name)}", kind, f"properties.{property_}"
-    )
+    id_ = f"{group}/providers/{kind.types[0]}/{_new_name(kind, write.name)}"
+    return make(write, id_, kind, f"properties.{property_}")
 
 
 def make(reading: Reading, id_: str, kind: Kind, target: str) -> str:

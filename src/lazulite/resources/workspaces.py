@@ -8,7 +8,7 @@ import uuid
 from lazulite.core import arm_id, names
 from lazulite.core.errors import ApiError, validation
 from lazulite.model import wire
-from lazulite.resources import datastores, linked, storage_accounts
+from lazulite.resources import datastores, storage_accounts, workspace_options
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Verb, Write
 from lazulite.store import ownership, resources
 from lazulite.store.resources import Json, Resource
@@ -20,26 +20,27 @@ def prepare(write: Write) -> None:
     """A new workspace gets storage, vault, telemetry and its default datastores in the same transaction."""
     kind = str(write.body.get("kind") or "Default")
     if kind.lower() not in _KINDS:
-        raise validation(f"kind is '{kind}' and must be Default, Hub, Project or FeatureStore.", "kind")
+        raise validation(f"'{kind}' is not a valid kind. Allowed: Default, Hub, Project, FeatureStore.", "kind")
     write.body["kind"] = kind
     write.body.setdefault("location", write.services.location)
-    write.body.setdefault("tags", {})
-    write.body["tags"] = write.body["tags"] or {}
+    write.body["tags"] = write.body.get("tags") or {}
     write.body.setdefault("sku", {"name": "Basic", "tier": "Basic"})
-    write.body["identity"] = _identity(write)
     properties = write.properties
+    without = properties.get("applicationInsights") == ""
+    workspace_options.read(write)
+    write.body["identity"] = _identity(write)
     if not properties.get("friendlyName"):
         properties["friendlyName"] = write.name
     if write.existing is not None:
-        for fixed in ("storageAccount", "keyVault", "workspaceId", "applicationInsights"):
-            properties[fixed] = write.existing.properties[fixed]
+        properties["workspaceId"] = write.existing.properties["workspaceId"]
+        if not properties.get("applicationInsights"):
+            properties["applicationInsights"] = write.existing.properties.get("applicationInsights")
         return
     properties["workspaceId"] = str(uuid.uuid4())
     for name in storage_accounts.DEPENDENTS:
-        properties[name] = storage_accounts.provision(write, name)
-    if properties.get("containerRegistry"):
-        given = properties["containerRegistry"]
-        linked.find(write, given, linked.CONTAINER_REGISTRY, "properties.containerRegistry")
+        # As on Azure, hubs and projects have telemetry only where it is named.
+        if name != "applicationInsights" or not (without or kind.lower() in ("hub", "project")):
+            properties[name] = properties.get(name) or storage_accounts.provision(write, name)
     write.state = "Succeeded"
     datastores.provision_defaults(write, properties["workspaceId"])
 
@@ -50,6 +51,7 @@ def view(reading: Reading, resource: Resource) -> Json:
     return {
         "description": None,
         "containerRegistry": None,
+        "applicationInsights": None,
         "hbiWorkspace": False,
         "publicNetworkAccess": "Enabled",
         "imageBuildCompute": "",
@@ -81,7 +83,8 @@ def remove(call: Call) -> None:
 def list_keys(call: Call) -> Answer:
     account = call.resource.properties["storageAccount"]
     pair = storage_accounts.keys(call.connection, call.services.secrets, account)
-    insights = resources.get(call.connection, call.resource.properties["applicationInsights"])
+    component = call.resource.properties.get("applicationInsights")
+    insights = resources.get(call.connection, component) if component else None
     return Answer(
         200,
         {
@@ -103,8 +106,8 @@ def diagnose(call: Call) -> Answer:
         ("keyVaultResults", "keyVault"),
         ("applicationInsightsResults", "applicationInsights"),
     ):
-        id_ = call.resource.properties[property_]
-        if resources.get(call.connection, id_) is None:
+        id_ = call.resource.properties.get(property_)
+        if id_ and resources.get(call.connection, id_) is None:
             message = f"The workspace stands on {id_}, which does not exist. Recreate it or make a new workspace."
             results[name].append({"code": "ResourceNotFound", "level": "Error", "message": message})
     return Answer(200, {"value": results})
@@ -121,60 +124,12 @@ def resync_keys(call: Call) -> Answer:
     return Answer(200)
 
 
-def from_template(parameters: Json) -> tuple[str, Json]:
-    """Name and ARM document of the workspace that the SDK's deployment template describes.
-
-    `parameters` are the deployment's, values already taken out. Raises ApiError 400 where no workspace is named.
-    """
-    name = parameters.get("workspaceName") or parameters.get("workspace_name")
-    if not isinstance(name, str) or not name:
-        raise ApiError(
-            400,
-            "InvalidTemplate",
-            "Deployments are understood as far as azure-ai-ml sends them for a workspace; this one has no parameter "
-            "'workspaceName'.",
-            target="properties.parameters.workspaceName",
-        )
-    properties: Json = {
-        target: parameters[source]
-        for source, target in _TEMPLATE.items()
-        if parameters.get(source) not in (None, "", [], {})
-    }
-    for option, property_ in _DEPENDENTS:
-        if str(parameters.get(f"{option}Option", "new")).lower() == "existing" and parameters.get(property_):
-            properties[option] = parameters[property_]
-    mode = str(parameters.get("systemDatastoresAuthMode") or "accessKey")
-    properties["systemDatastoresAuthMode"] = "accessKey" if mode.lower() == "accesskey" else mode
-    document: Json = {"kind": parameters.get("kind") or "Default", "properties": properties}
-    if parameters.get("location"):
-        document["location"] = parameters["location"]
-    document["tags"] = parameters.get("tagValues") or {}
-    if isinstance(parameters.get("identity"), dict):
-        document["identity"] = parameters["identity"]
-    return name, document
-
-
-_TEMPLATE = {
-    "friendlyName": "friendlyName",
-    "description": "description",
-    "imageBuildCompute": "imageBuildCompute",
-    "publicNetworkAccess": "publicNetworkAccess",
-    "primaryUserAssignedIdentity": "primaryUserAssignedIdentity",
-    "workspace_hub": "hubResourceId",
-    "hbi_workspace": "hbiWorkspace",
-}
-_DEPENDENTS = (
-    ("storageAccount", "storageAccountId"),
-    ("keyVault", "keyVaultId"),
-    ("applicationInsights", "applicationInsightsId"),
-)
-
-
 def _identity(write: Write) -> Json:
-    given = write.body.get("identity")
-    kind = str(given.get("type") or "SystemAssigned") if isinstance(given, dict) else "SystemAssigned"
+    given = write.body.get("identity") or {}
+    workspace_options.identity(write, given)
+    kind = str(given.get("type") or "SystemAssigned")
     principal_id = str(uuid.uuid5(uuid.NAMESPACE_URL, write.id.lower() + "/identity"))
-    identity: Json = {**(given if isinstance(given, dict) else {}), "type": kind, "tenantId": write.services.tenant}
+    identity: Json = {**given, "type": kind, "tenantId": write.services.tenant}
     if re.search("system", kind, re.IGNORECASE):
         identity["principalId"] = principal_id
     return identity
