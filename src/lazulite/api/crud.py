@@ -15,7 +15,7 @@ from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request, not_found
 from lazulite.core.web import Handler, JsonResponse, Route, json_body
-from lazulite.model import wire
+from lazulite.model import labels, wire
 from lazulite.resources import versions
 from lazulite.resources.declaration import Action, Call, Reading, ResourceType, Shape, Verb
 from lazulite.store import resources
@@ -145,6 +145,7 @@ class _Endpoint:
         body = await json_body(request)
         id_ = _path_id(request)
         wire.check(body, wire.Asset)
+        labels.check_document(body, {})
         archived = bool((body.get("properties") or {}).get("isArchived"))
 
         def transaction(connection: Connection) -> tuple[Json, bool]:

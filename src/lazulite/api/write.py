@@ -19,7 +19,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
-from lazulite.model import wire
+from lazulite.model import labels, wire
 from lazulite.resources import storage_accounts, versions
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import resources
@@ -184,6 +184,7 @@ def _store(
     origin: Origin,
 ) -> Written:
     wire.check(body, type_.wire)
+    labels.check_document(body, existing.spec if existing else {})
     body["properties"] = body.get("properties") or {}
     caller = origin.principal
     write = Write(connection, context.services, caller, origin.query, existing.id if existing else id_, body, existing)

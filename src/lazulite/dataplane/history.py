@@ -15,7 +15,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, bad_request, nearest, not_found
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.dataplane import run_documents
-from lazulite.model import job_status
+from lazulite.model import job_status, labels
 from lazulite.resources import jobs
 from lazulite.resources.declaration import Services, Write
 from lazulite.store import resources, run_reach, runs
@@ -129,6 +129,7 @@ class _History:
                 changes["isArchived"] = bool(body["hidden"])
             for field, before in (("tags", found.tags), ("properties", found.properties)):
                 if isinstance(body.get(field), dict):
+                    labels.check(body[field], before, labels.ASSET, field)
                     kept = {k: v for k, v in before.items() if not k.startswith("mlflow.")}
                     changes[field] = {**kept, **body[field]}
             if found.job is None:

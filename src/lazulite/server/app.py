@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from lazulite.core.errors import ApiError, not_found
 from lazulite.core.principal import Principal
-from lazulite.core.web import AUTHENTICATED, PUBLIC, Route, arm_error
+from lazulite.core.web import AUTHENTICATED, MAX_BODY, PUBLIC, Route, arm_error
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, unauthenticated
 from lazulite.server.router import Router
@@ -23,6 +23,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 log = logging.getLogger("lazulite.server")
+#: The largest body of anybody: a form with a name and a secret.
+_FORM_BYTES = 64 * 1024
 
 
 class Application:
@@ -66,7 +68,8 @@ class Application:
         try:
             self._check_host(host, headers)
             route = self._route(scope)
-            request = Request(scope, _limited(receive, headers, route.max_body or self._max_body))
+            limit = scope[MAX_BODY] = self._limit(route)
+            request = Request(scope, _limited(receive, headers, limit))
             self._authorise(request, route, headers)
             response = await route.handler(request)
         except ApiError as error:
@@ -78,6 +81,10 @@ class Application:
             response = (route.errors if route else arm_error)(_internal(headers))
         await response(scope, receive, send)
         return None
+
+    def _limit(self, route: Route) -> int:
+        anybodys = route.permission == PUBLIC
+        return route.max_body or (min(_FORM_BYTES, self._max_body) if anybodys else self._max_body)
 
     def _check_host(self, host: str, headers: dict[bytes, str]) -> None:
         if _host_name(host) not in self._hosts:

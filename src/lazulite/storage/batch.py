@@ -31,7 +31,7 @@ async def submit_batch(exchange: Exchange) -> Answer:
     if not kind.lower().startswith("multipart/mixed") or not boundary:
         raise invalid_header("Content-Type", kind[:100], "a batch is multipart/mixed with a boundary")
     text = (await exchange.request.document()).decode("latin-1")
-    parts = re.split(rf"(?:^|\r?\n)--{re.escape(boundary[1])}", text)[1:-1]
+    parts = re.split(rf"(?:^|\r?\n)--{re.escape(boundary[1])}", text, maxsplit=MAX_PARTS + 2)[1:-1]
     if not 1 <= len(parts) <= MAX_PARTS:
         raise StorageError("InvalidInput", f"A batch has 1 to {MAX_PARTS} parts; this has {len(parts)}.")
     mark = f"batchresponse_{uuid.uuid4()}"

@@ -13,6 +13,8 @@ from lazulite.storage.errors import StorageError
 HEAD = '<?xml version="1.0" encoding="utf-8"?>'
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_DEPTH_BYTES = b"<!DOCTYPE"
+#: Two for each line of the longest block list, and room for the rest.
+_MOST_ELEMENT_MARKS = 2 * 50_000 + 1000
 
 
 def element(name: str, value: object) -> str:
@@ -49,6 +51,8 @@ def parse(data: bytes, root: str) -> ElementTree.Element:
     """The document's root element. Raises StorageError 400 when it is not XML, declares entities or is not `root`."""
     if _MAX_DEPTH_BYTES in data[:4096]:
         raise StorageError("InvalidXmlDocument", "The XML document must not have a DOCTYPE.")
+    if data.count(b"<") > _MOST_ELEMENT_MARKS:
+        raise StorageError("InvalidXmlDocument", "The XML document has more elements than any operation takes.")
     try:
         found = ElementTree.fromstring(data)  # noqa: S314 - entities are refused above
     except (ElementTree.ParseError, ValueError, LookupError) as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,11 +15,15 @@ from typing import Any
 
 import msgspec
 
+from lazulite.core import json_text
+from lazulite.core.errors import ApiError
 from lazulite.store.traces import Span
 from lazulite.tracking.documents import Json
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_DEPTH = 40
+MOST_SPANS = 20_000
+MOST_VALUES = MOST_BYTES // json_text.BYTES_PER_VALUE
 _STATUS = {0: "UNSET", 1: "OK", 2: "ERROR"}
 _STATUS_NAMES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _Field = tuple[int, int, Any]  # number, wire type, value
@@ -26,6 +31,12 @@ _Field = tuple[int, int, Any]  # number, wire type, value
 
 class Malformed(ValueError):
     """The body is no export request; the argument says why."""
+
+
+def read(body: bytes, encoding: str, *, protobuf: bool) -> list[Span]:
+    """The spans of a request's body. Raises Malformed."""
+    content = decompressed(body, encoding)
+    return read_protobuf(content) if protobuf else read_json(content)
 
 
 def decompressed(body: bytes, encoding: str) -> bytes:
@@ -47,12 +58,12 @@ def decompressed(body: bytes, encoding: str) -> bytes:
 def read_protobuf(body: bytes) -> list[Span]:
     """Raises Malformed."""
     try:
-        return [
+        return _spans(
             to_span(_span(item))
             for resource in _messages(body, 1)
             for scope in _messages(resource, 2)
             for item in _messages(scope, 2)
-        ]
+        )
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise Malformed(f"the body is not protobuf: {error}") from None
 
@@ -60,15 +71,23 @@ def read_protobuf(body: bytes) -> list[Span]:
 def read_json(body: bytes) -> list[Span]:
     """Ids are hexadecimal here, as OpenTelemetry has it. Raises Malformed."""
     try:
+        json_text.check_limits(body, MOST_VALUES)
         document = msgspec.json.decode(body)
-        return [
+        return _spans(
             to_span(_from_json(item))
             for resource in document["resourceSpans"]
             for scope in resource.get("scopeSpans", [])
             for item in scope.get("spans", [])
-        ]
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        )
+    except (ApiError, msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Malformed(f"the body is not an export request in JSON: {error}") from None
+
+
+def _spans(found: Iterator[Span]) -> list[Span]:
+    spans = list(itertools.islice(found, MOST_SPANS + 1))
+    if len(spans) > MOST_SPANS:
+        raise Malformed(f"a request holds at most {MOST_SPANS} spans; send them in several")
+    return spans
 
 
 def to_span(document: Json) -> Span:
