@@ -7,6 +7,7 @@ is gone. Nothing else moves it, so a restarted server answers the next poll as i
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import msgspec
 import sqlalchemy as sa
@@ -15,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.api.context import ApiContext
+from lazulite.core import arm_id
+from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
 from lazulite.core.errors import not_found
-from lazulite.core.web import AUTHENTICATED, JsonResponse, Route
+from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, principal
 from lazulite.store import resources
 from lazulite.store.resources import Json
 from lazulite.store.tables import operations
@@ -57,13 +60,20 @@ def headers(context: ApiContext, resource_id: str, operation: str, *, location_o
 
 
 def routes(context: ApiContext) -> list[Route]:
+    async def look(request: Request) -> Json:
+        def may_read(resource_id: str) -> bool:
+            return context.directory.allows(principal(request), *_right(resource_id))
+
+        operation = request.path_params["operation"]
+        return await context.database.read(lambda c: _look(c, operation, may_read))
+
     async def status(request: Request) -> Response:
-        document = await context.database.read(lambda c: _look(c, request.path_params["operation"]))
+        document = await look(request)
         running = document["status"] == "InProgress"
         return JsonResponse(document, 200, _POLL if running else None)
 
     async def result(request: Request) -> Response:
-        document = await context.database.read(lambda c: _look(c, request.path_params["operation"]))
+        document = await look(request)
         if document["status"] == "InProgress":
             return Response(b"", 202, {"Location": str(request.url), **_POLL})
         if document["status"] == "Failed":
@@ -76,9 +86,17 @@ def routes(context: ApiContext) -> list[Route]:
     ]
 
 
-def _look(connection: Connection, operation: str) -> Json:
+def _right(resource_id: str) -> tuple[str, str]:
+    """The action and scope that reading an operation on a resource needs: to see the workspace or registry it is in."""
+    registry = arm_id.registry_of(resource_id)
+    if registry is not None:
+        return f"{PROVIDER}/registries/read", registry
+    return f"{PROVIDER}/workspaces/read", arm_id.workspace_of(resource_id)
+
+
+def _look(connection: Connection, operation: str, may_read: Callable[[str], bool]) -> Json:
     row = connection.execute(sa.select(operations).where(operations.c.id == operation)).first()
-    if row is None:
+    if row is None or not may_read(row.resource):
         raise not_found(f"There is no operation '{operation}'.", "operation")
     settled = msgspec.json.decode(row.document)["settled"]
     resource = resources.get(connection, row.resource)

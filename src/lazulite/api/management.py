@@ -44,7 +44,7 @@ def routes(context: ApiContext) -> list[Route]:
     return [
         Route("GET", "/subscriptions", AUTHENTICATED, management.list_subscriptions, "Subscriptions.list"),
         Route("GET", _SUBSCRIPTION, AUTHENTICATED, management.get_subscription, "Subscriptions.get"),
-        Route("GET", _SUBSCRIPTION + "/resourceGroups", f"{group}/read", management.list_groups, "ResourceGroups.list"),
+        Route("GET", _SUBSCRIPTION + "/resourceGroups", AUTHENTICATED, management.list_groups, "ResourceGroups.list"),
         Route("GET", _GROUP, f"{group}/read", management.get_group, "ResourceGroups.get"),
         Route("PUT", _GROUP, f"{group}/write", management.put_group, "ResourceGroups.create_or_update"),
         Route("DELETE", _GROUP, f"{group}/delete", management.delete_group, "ResourceGroups.delete"),
@@ -81,16 +81,28 @@ class _Management:
         self._context = context
 
     async def list_subscriptions(self, request: Request) -> Response:
+        """Those in which the caller has any right."""
         rows = await self._context.database.read(lambda c: resources.children(c, "", SUBSCRIPTION_TYPE))
-        return JsonResponse({"value": [self._subscription(row) for row in rows]})
+        return JsonResponse({"value": [self._subscription(row) for row in rows if self._sees(request, row.id)]})
 
     async def get_subscription(self, request: Request) -> Response:
+        if not self._sees(request, canonical(request.scope["path"])):
+            raise ApiError(
+                404,
+                "SubscriptionNotFound",
+                f"The subscription '{request.path_params['subscription']}' does not exist, or you have no role in it.",
+                target="subscriptionId",
+            )
         return JsonResponse(self._subscription(await self._require(request.scope["path"])))
 
+    def _sees(self, request: Request, scope: str) -> bool:
+        return self._context.directory.sees(principal(request), scope)
+
     async def list_groups(self, request: Request) -> Response:
+        """Those in which the caller has any right."""
         parent = f"/subscriptions/{request.path_params['subscription']}"
-        rows = await self._context.database.read(lambda c: resources.children(c, f"{parent}", GROUP_TYPE))
-        return JsonResponse({"value": [_group(row) for row in rows], "nextLink": None})
+        rows = await self._context.database.read(lambda c: resources.children(c, parent, GROUP_TYPE))
+        return JsonResponse({"value": [_group(row) for row in rows if self._sees(request, row.id)], "nextLink": None})
 
     async def get_group(self, request: Request) -> Response:
         return JsonResponse(_group(await self._require(request.scope["path"])))

@@ -59,13 +59,13 @@ class Directory:
         held = self._assignments.get(principal.id, ())
         return any(_covers(a.scope, key) and a.role.allows(action) for a in held)
 
-    def sees_subscription(self, principal: Principal, subscription: str) -> bool:
-        """Whether the principal holds any role in the subscription, as Azure lists subscriptions."""
-        prefix = f"/subscriptions/{subscription}".lower()
+    def sees(self, principal: Principal, scope: str) -> bool:
+        """Whether the principal holds any role at a subscription or group, above it or below it: Azure lists those."""
+        key = arm_id.key(scope)
         if principal.run is not None:
-            return (principal.workspace or "").lower().startswith(prefix + "/")
+            return _covers(key, arm_id.key(principal.workspace or "/"))
         held = self._assignments.get(principal.id, ())
-        return any(a.scope == "/" or (a.scope + "/").startswith(prefix + "/") for a in held)
+        return any(_covers(a.scope, key) or _covers(key, a.scope) for a in held)
 
     async def create(
         self, name: str, role: str, scope: str, *, kind: str = "ServicePrincipal"

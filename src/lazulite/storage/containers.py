@@ -19,9 +19,7 @@ MAX_RESULTS = 5000
 
 async def create_container(exchange: Exchange) -> Answer:
     request = exchange.request
-    public = request.header("x-ms-blob-public-access")
-    if public not in (None, "container", "blob"):
-        raise StorageError("InvalidHeaderValue", f"x-ms-blob-public-access cannot be '{public}'.")
+    _check_private(exchange)
     record = ContainerRecord(metadata=metadata(request.headers))
     async with exchange.lock():
         if await exchange.store.container(exchange.account, exchange.container) is not None:
@@ -71,13 +69,22 @@ async def get_acl(exchange: Exchange) -> Answer:
 
 async def set_acl(exchange: Exchange) -> Answer:
     """Set the stored access policies. Anonymous access is not offered."""
-    if exchange.request.header("x-ms-blob-public-access"):
-        raise StorageError("InvalidOperation", "Public access is not permitted on this storage account.")
+    _check_private(exchange)
     policies = _parse_policies(await exchange.request.document())
     async with exchange.lock():
         container = await _changeable(exchange)
         container.record.policies = policies
         return Answer(200, _version(await _update(exchange, container.record)))
+
+
+def _check_private(exchange: Exchange) -> None:
+    public = exchange.request.header("x-ms-blob-public-access")
+    if public:
+        raise StorageError(
+            "PublicAccessNotPermitted",
+            f"Public access is not permitted on this storage account: x-ms-blob-public-access is '{public}'. Leave it "
+            "out, and give readers a shared access signature.",
+        )
 
 
 async def lease_container(exchange: Exchange) -> Answer:

@@ -70,6 +70,7 @@ STATUS = {
     "PathAlreadyExists": 409,
     "PathConflict": 409,
     "PathNotFound": 404,
+    "PublicAccessNotPermitted": 409,
     "RequestBodyTooLarge": 413,
     "ResourceNotFound": 404,
     "ResourceAlreadyExists": 409,

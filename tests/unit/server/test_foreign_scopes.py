@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.server.two_groups import WS_A, WS_B, A, B, TwoGroups, two_groups
+from tests.unit.server.two_groups import A, B, WS_A, WS_B, Caller, TwoGroups, two_groups
 
 from lazulite.core.arm_id import PROVIDER
 
@@ -120,3 +120,44 @@ async def test_a_deleted_account_takes_its_files_along(world: TwoGroups) -> None
     assert (await world.alice.send("DELETE", account)).status_code == 200
     assert not (folder / "azureml").exists()
     assert (await world.alice.send("GET", account)).status_code == 404
+
+
+async def test_subscriptions_and_groups_are_listed_to_those_who_have_a_right_in_them(world: TwoGroups) -> None:
+    async def names(caller: Caller, path: str) -> set[str]:
+        answer = await caller.send("GET", path)
+        assert answer.status_code == 200, answer.text
+        return {item["id"].rsplit("/", 1)[1] for item in answer.json()["value"]}
+
+    subscription = A.split("/resourceGroups/")[0]
+    other = "/subscriptions/00000000-0000-0000-0000-000000000009"
+    assert (await world.owner.send("PUT", f"{other}/resourceGroups/far", {"location": "x"})).status_code == 201
+    inside = await world.principal("Reader", WS_A)
+    for caller in (world.alice, inside):
+        assert await names(caller, "/subscriptions") == {subscription.rsplit("/", 1)[1]}
+        assert await names(caller, f"{subscription}/resourceGroups") == {"rg-a"}
+        assert await names(caller, f"{other}/resourceGroups") == set()
+        assert (await caller.send("GET", other)).status_code == 404
+        assert (await caller.send("GET", subscription)).status_code == 200
+    assert {"rg-a", "rg-b"} <= await names(world.owner, f"{subscription}/resourceGroups")
+
+
+async def test_operations_are_read_by_those_who_see_the_workspace(world: TwoGroups) -> None:
+    cluster = {"computeType": "AmlCompute", "properties": {"vmSize": "Standard_DS3_v2"}}
+    made = await world.owner.put(f"{WS_B}/computes/cpu", cluster)
+    status = made.headers["Azure-AsyncOperation"].split("localhost:8443", 1)[1]
+    inside = await world.principal("AzureML Data Scientist", WS_B)
+    for address in (status, status.replace("operationStatuses", "operationResults")):
+        assert (await world.alice.send("GET", address)).status_code == 404
+        assert (await inside.send("GET", address)).status_code < 300
+
+
+@pytest.mark.parametrize("public", ["container", "blob", "everything"])
+async def test_containers_are_not_public(world: TwoGroups, public: str) -> None:
+    account = (await world.alice.properties(WS_A))["storageAccount"].rsplit("/", 1)[1]
+    lead = f"/storage/v1/{account}/_.blob.core.windows.net"
+    headers = {"x_ms_version": "2021-08-06", "x_ms_blob_public_access": public}
+    for path in (f"{lead}/mine?restype=container", f"{lead}/azureml?restype=container&comp=acl"):
+        answer = await world.alice.send("PUT", path, b"", **headers)
+        assert (answer.status_code, "PublicAccessNotPermitted" in answer.text) == (409, True), answer.text
+        assert public in answer.text
+    assert not (world.home / "storage" / account / "mine").exists()
