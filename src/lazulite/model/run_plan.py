@@ -3,7 +3,8 @@
     <run_dir>/plan.json      RunPlan, written by the server before the agent starts
     <run_dir>/secrets.json   RunSecrets (mode 0600): whatever must never stand in a plan, a log or a status
     <run_dir>/status.json    RunStatus, replaced whole by the agent at every change
-    <run_dir>/cancel         an empty file that asks the agent to end the job (SIGTERM to the agent does the same)
+    <run_dir>/cancel         asks the agent to end the job (SIGTERM to the agent does the same); a number in it is the
+                             time of grace in seconds, in place of the plan's
 
 The agent imports nothing of this package: it reads the same JSON as plain dictionaries. A field added here is
 optional, so that an agent started by an older server goes on.
@@ -291,12 +292,14 @@ class RunStatus(msgspec.Struct, kw_only=True, omit_defaults=True):
     pid: int
     """The agent's."""
     start_ticks: int
-    """Field 22 of /proc/<pid>/stat: with the pid it names one process for ever."""
+    """Field 22 of /proc/<pid>/stat: with the pid and `boot` it names one process for ever."""
     heartbeat: str
     times: dict[str, str] = {}
     """When each phase began, by its name, plus `environment`, `code`, `inputs`, `process` and `outputs`."""
     activity: str | None = None
     """What a preparing run is doing: `building the environment`, `downloading input x`."""
+    boot: str = ""
+    """The id of the machine's start."""
     outcome: RunOutcome | None = None
     exit_code: int | None = None
     """The process's, or minus the number of the signal that ended it."""

@@ -4,9 +4,9 @@ import contextlib
 import fcntl
 import os
 import signal
-from typing import Any
+from typing import Any, NoReturn
 
-from . import container, descendants, engines, isolation, run, status
+from . import container, descendants, engines, isolation, marks, run, status
 from .failure import Canceled, RunFailure
 from .hooks import code, data_transfer, environment, image, inputs, outputs, parallel, process, report, workdir
 from .run import Run
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(PROBES[arguments[0]]()))
         return 0
     folder = os.path.abspath(arguments[0])
+    os.environ[marks.MARK] = folder
     lock = os.open(os.path.join(folder, "agent.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     if not mark_started(folder):
         settle_abandoned(folder)
         return 0
-    if "--foreground" not in arguments and not detach():
+    if "--foreground" not in arguments and not detach(lock):
         return 0
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     live(folder)
@@ -67,32 +68,57 @@ def settle_abandoned(folder: str) -> None:
     known = status.read(path) or {}
     if known.get("phase") == "done":
         return
-    descendants.end_groups(known.get("groups", []))
+    if known.get("boot") in (None, "", marks.boot()):
+        descendants.end_groups(known.get("groups", []))
     with contextlib.suppress(OSError, ValueError, KeyError):
         container.sweep(run.load(folder))
+    marks.end(folder, spare=[os.getpid()])
     message = "The agent beside the job ended before the job did (the machine restarted, or the agent was killed)."
     mine = status.Status(path)
     mine.document["times"] = known.get("times", {})
     mine.phase("done", outcome="failed", error={"code": "AgentLost", "message": message})
 
 
-def detach() -> bool:
-    """Become a session of our own, away from the server. True in the process that goes on."""
+def detach(lock: int) -> bool:
+    """Become a session of our own, away from the server, below a keeper. True in the process that goes on."""
     ready, told = os.pipe()
     if os.fork():
         os.close(told)
         os.read(ready, 1)
         return False
-    os.setsid()
-    if os.fork():
-        os._exit(0)
     os.close(ready)
+    os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+    descendants.become_subreaper()
+    agent = os.fork()
+    if agent:
+        os.close(told)
+        os.close(lock)
+        keep(agent)
+    os.setsid()
     os.write(told, b"1")
     os.close(told)
     return True
+
+
+def keep(agent: int) -> NoReturn:
+    """Wait for the agent's end. Where it was killed, what it leaves has come to this process: end that, too.
+
+    The keeper is in a session of its own, and no signal but SIGKILL ends it first.
+    """
+    try:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        os.chdir("/")
+        ended = 0, 0
+        while ended[0] != agent:
+            ended = os.waitpid(-1, 0)
+        if ended[1]:
+            descendants.end_all()
+    finally:
+        os._exit(0)
 
 
 def live(folder: str) -> None:
@@ -103,6 +129,7 @@ def live(folder: str) -> None:
         broken = {"code": "PlanUnreadable", "message": f"The run's plan cannot be read: {error}"}
         status.Status(os.path.join(folder, "status.json")).phase("done", outcome="failed", error=broken)
         return
+    this.status.keep_room()
     signal.signal(signal.SIGTERM, lambda *_: setattr(this, "cancel_requested", True))
     result = execute(this)
     this.cancelable = False

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from . import descendants, engines, ranks, spawn
+from . import descendants, engines, marks, ranks, spawn
 from .failure import RunFailure
 from .ranks import Rank
 from .run import Mount, Run
@@ -229,6 +229,7 @@ def variables(run: Run, rank: Rank) -> dict[str, str]:
         **run.variables,
         **run.secrets["variables"],
         **rank.variables,
+        **marks.inherited(),
     }
 
 

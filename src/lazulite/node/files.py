@@ -14,12 +14,17 @@ _PART = re.compile(r"\.lazulite-[0-9a-f]{32}\.part")
 def replace(path: str, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to a temporary name beside `path` and rename it there."""
     aside = f"{path}.{os.getpid()}.tmp"
-    with open(aside, "wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.rename(aside, path)
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.rename(aside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
 
 
 def store(source: int, target: str, tick: Callable[[], None] | None = None) -> None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .failure import Canceled
+from . import disk
+from .failure import Canceled, RunFailure
 from .status import Status, now
 
 HEARTBEAT_S = 5.0
@@ -85,9 +86,13 @@ class Run:
         return path
 
     def log(self, text: str) -> None:
-        """One line of the job's system log."""
-        with open(self.artifact("system_logs/agent.log"), "a", encoding="utf-8") as file:
-            file.write(f"{now()} {text}\n")
+        """One line of the job's system log; left out on a full disk."""
+        try:
+            with open(self.artifact("system_logs/agent.log"), "a", encoding="utf-8") as file:
+                file.write(f"{now()} {text}\n")
+        except OSError as error:
+            if not disk.is_full(error):
+                raise
 
     def activity(self, text: str) -> None:
         self.log(text)
@@ -97,8 +102,20 @@ class Run:
         """The SAS query of `code`, `inputs.x` or `outputs.x`; empty when it has none."""
         return str(self.secrets["queries"].get(name, ""))
 
+    @property
+    def grace_s(self) -> float:
+        """Seconds between SIGTERM and SIGKILL: what the wish to cancel says, else the plan."""
+        try:
+            with open(self.path("cancel"), encoding="ascii") as file:
+                return float(file.read(32))
+        except (OSError, ValueError):
+            return float(self.plan["grace_s"])
+
     def tick(self) -> None:
-        """To be called often by whatever takes time. Raises Canceled once the end was asked for."""
+        """To be called often by whatever takes time. Raises Canceled once the end was asked for.
+
+        Raises RunFailure (RunFolderGone) where nobody could be told any more how the run ends.
+        """
         moment = time.monotonic()
         if moment >= self._heartbeat_at:
             self._heartbeat_at = moment + HEARTBEAT_S
@@ -106,6 +123,8 @@ class Run:
         if moment >= self._cancel_at:
             self._cancel_at = moment + CANCEL_POLL_S
             self.cancel_requested = self.cancel_requested or os.path.exists(self.path("cancel"))
+            if not os.path.isdir(self.folder):
+                raise RunFailure("RunFolderGone", f"The run's folder {self.folder} was deleted while the job ran.")
         if self.cancel_requested and self.cancelable:
             raise Canceled
 

@@ -7,7 +7,7 @@ import select
 import signal
 from collections.abc import Callable, Mapping
 
-from . import descendants
+from . import descendants, marks
 
 TICK_S = 0.1
 
@@ -22,7 +22,8 @@ def start(
 ) -> int:
     """Start `command` as the leader of a session of its own, both outputs into `output`. Returns its process id.
 
-    It dies with this process. A command that cannot be executed ends with 127 (126 when it may not be) and says so.
+    It dies with this process, and has its mark. A command that cannot be executed ends with 127 (126 when it may not
+    be) and says so.
     """
     pid = os.fork()
     if pid:
@@ -40,7 +41,7 @@ def start(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.execvpe(command[0], command, variables)  # noqa: S606
+        os.execvpe(command[0], command, {**variables, **marks.inherited()})  # noqa: S606
     except OSError as error:
         os.write(output, f"{command[0]}: {error.strerror}\n".encode())
         os._exit(126 if isinstance(error, PermissionError) else 127)
@@ -90,6 +91,7 @@ def detached(command: list[str]) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
+        os.environ.pop(marks.MARK, None)  # it is no part of the run
         os.execv(command[0], command)  # noqa: S606
     finally:
         os._exit(0)

@@ -1,11 +1,15 @@
 """`status.json`: the agent's word to the server, replaced whole."""
 
+import contextlib
 import datetime
 import json
 import os
 from typing import Any
 
-from . import files
+from . import disk, files, marks
+
+#: Bytes: many times what a status takes.
+RESERVE = 1 << 16
 
 
 class Status:
@@ -17,13 +21,33 @@ class Status:
             "phase": "preparing",
             "pid": os.getpid(),
             "start_ticks": start_ticks(os.getpid()),
+            "boot": marks.boot(),
             "heartbeat": now(),
             "times": {},
         }
 
     def write(self, *, durable: bool = False, **changes: Any) -> None:
+        """Raises OSError; on a full disk a phase goes where the reserve lay, and a heartbeat is left out."""
         self.document.update(changes, heartbeat=now())
-        files.replace(self.path, json.dumps(self.document).encode(), durable=durable)
+        content = json.dumps(self.document).encode()
+        try:
+            files.replace(self.path, content, durable=durable)
+        except OSError as error:
+            if not disk.is_full(error):
+                raise
+            if durable:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.reserve)
+                files.replace(self.path, content, durable=True)
+
+    @property
+    def reserve(self) -> str:
+        """A file that holds room for the last word on a full disk."""
+        return f"{self.path}.reserve"
+
+    def keep_room(self) -> None:
+        with contextlib.suppress(OSError), open(self.reserve, "wb") as file:
+            file.write(bytes(RESERVE))
 
     def time(self, name: str) -> None:
         """Note that `name` begins now; written with the next change."""
@@ -35,13 +59,13 @@ class Status:
 
 
 def read(path: str) -> dict[str, Any] | None:
-    """The document at `path`, or None when there is none."""
+    """The document at `path`, or None when there is none that can be read: a job may have written there."""
     try:
         with open(path, "rb") as file:
-            document: dict[str, Any] = json.load(file)
-            return document
-    except FileNotFoundError:
+            document = json.load(file)
+    except (OSError, ValueError):
         return None
+    return document if isinstance(document, dict) else None
 
 
 def now() -> str:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from uv import find_uv_bin
 
@@ -28,14 +29,29 @@ from lazulite.model.run_plan import EnvironmentPlan, RunOutcome, RunPhase, RunPl
 
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 ENDS, FAILS, GOES_ON = "exit 0", "exit 3", "sleep 300"
+#: Processes in the background, one of them a daemon, that each write the time to a file again and again.
+LEAVES = """
+writes() {{ while :; do date +%s%N > {folder}/$1; sleep 0.02; done; }}
+(writes below & writes beside; true) &
+(setsid bash -c "$(declare -f writes); writes daemon" &)
+sleep 300
+"""
+WRITERS = ("below", "beside", "daemon")
 LIMIT_S = 60.0
 
 
 class BackendContract:
     """Runs execute `exit 0`, `exit 3` or `sleep 300` in a bare environment."""
 
+    #: Whether runs are processes of this machine. Say how to `lose` one, then.
+    starts_processes = True
+
     def restarted(self, backend: Backend) -> Backend:
         """Another backend over the same runs, as a server makes it after a restart."""
+        raise NotImplementedError
+
+    def lose(self, backend: Backend, handle: Handle) -> None:
+        """Kill what stands beside the run and answers for it, as a crash would."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -115,6 +131,35 @@ class BackendContract:
         assert ended.outcome is RunOutcome.CANCELED
         await backend.stop(handle, 0.5)
         assert (await backend.inspect(handle)).outcome is RunOutcome.CANCELED
+
+    async def test_a_time_of_grace_that_is_asked_for_counts(
+        self, backend: Backend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        patient = msgspec.structs.replace(plan(f"trap '' TERM; {GOES_ON} & wait; wait"), grace_s=LIMIT_S)
+        handle = await backend.start(a_run(), patient, RunSecrets())
+        await until(backend, handle, running)
+        began = time.monotonic()
+        await backend.stop(handle, 0.1)
+        ended = await until(backend, handle, lambda seen: seen.outcome is not None)
+        assert ended.outcome is RunOutcome.CANCELED
+        assert time.monotonic() - began < LIMIT_S / 2
+
+    async def test_nothing_goes_on_of_a_run_that_was_lost(
+        self, backend: Backend, plan: Callable[[str], RunPlan], tmp_path: Path
+    ) -> None:
+        if not self.starts_processes:
+            pytest.skip("this backend starts no processes")
+        handle = await backend.start(a_run(), plan(LEAVES.format(folder=tmp_path)), RunSecrets())
+        deadline = time.monotonic() + LIMIT_S
+        while not all((tmp_path / name).exists() for name in WRITERS):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        self.lose(backend, handle)
+        ended = await until(self.restarted(backend), handle, lambda seen: seen.outcome is not None)
+        assert (ended.outcome, ended.alive) == (RunOutcome.FAILED, False)
+        before = [(tmp_path / name).stat().st_mtime_ns for name in WRITERS]
+        await asyncio.sleep(0.1)
+        assert [(tmp_path / name).stat().st_mtime_ns for name in WRITERS] == before
 
     async def test_what_is_forgotten_is_gone(self, backend: Backend, plan: Callable[[str], RunPlan]) -> None:
         handle = await backend.start(a_run(), plan(ENDS), RunSecrets())

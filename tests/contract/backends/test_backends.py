@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from lazulite.backends.base import Backend
+from lazulite.backends.base import Backend, Handle
 from lazulite.backends.fake import FakeBackend, FakeRun
 from lazulite.backends.local import LocalBackend
+from lazulite.backends.local.folder import RunFolder
 from lazulite.model.run_plan import RunOutcome, RunPhase, RunPlan, RunSecrets
-from lazulite.testing.backend_contract import BackendContract, a_run, until
+from lazulite.node import marks
+from lazulite.testing.backend_contract import BackendContract, a_run, end, running, until
 
 
 class TestFake(BackendContract):
+    starts_processes = False
+
     @pytest.fixture
     async def backend(self) -> FakeBackend:
         return FakeBackend(played)
@@ -44,6 +51,50 @@ class TestLocal(BackendContract):
     def restarted(self, backend: Backend) -> Backend:
         assert isinstance(backend, LocalBackend)
         return LocalBackend(backend.root)
+
+    def lose(self, backend: Backend, handle: Handle) -> None:
+        """The agent and its keeper."""
+        assert isinstance(backend, LocalBackend)
+        found = RunFolder(backend.root / handle["folder"]).status()
+        assert found is not None
+        for pid in (parent(found.pid), found.pid):
+            os.kill(pid, signal.SIGKILL)
+
+    async def test_a_run_whose_folder_was_deleted_is_ended(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        handle = await backend.start(a_run(), plan("sleep 300 & setsid sleep 300"), RunSecrets())
+        await until(backend, handle, running)
+        folder = backend.root / handle["folder"]
+        assert marks.of(str(folder))
+        shutil.rmtree(folder)
+        seen = await backend.inspect(handle)
+        assert (seen.phase, seen.alive) == (None, False)
+        assert marks.of(str(folder)) == []
+
+    async def test_a_server_ends_at_its_start_what_runs_of_deleted_folders(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        handles = [await backend.start(a_run(job), plan("sleep 300"), RunSecrets()) for job in ("kept", "deleted")]
+        for handle in handles:
+            await until(backend, handle, running)
+        kept, deleted = (str(backend.root / handle["folder"]) for handle in handles)
+        shutil.rmtree(deleted)
+        await LocalBackend(backend.root).retain([a_run("kept")])
+        assert marks.of(deleted) == []
+        assert marks.of(kept)
+        await end(backend, handles[0])
+
+    async def test_a_status_that_the_job_spoilt_holds_nothing_up(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        handle = await backend.start(a_run(), plan("sleep 300"), RunSecrets())
+        await until(backend, handle, running)
+        status = backend.root / handle["folder"] / "status.json"
+        status.write_text("nonsense")
+        assert (await backend.inspect(handle)).alive
+        await end(backend, handle)
+        assert (await backend.inspect(handle)).outcome is RunOutcome.CANCELED
 
     async def test_the_command_is_executed_once_however_often_it_is_started(
         self, backend: LocalBackend, plan: Callable[[str], RunPlan], tmp_path: Path
@@ -89,3 +140,7 @@ class TestLocal(BackendContract):
         await until(backend, handle, lambda seen: seen.outcome is not None)
         await backend.forget(handle)
         assert not (backend.root / handle["folder"]).exists()
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -12,6 +12,7 @@ from lazulite.backends.local.folder import RunFolder
 from lazulite.backends.local.watcher import Watcher
 from lazulite.core.paths import UnsafePath, path_beneath
 from lazulite.model.run_plan import RunPlan, RunSecrets
+from lazulite.node import marks
 
 
 class LocalBackend:
@@ -49,8 +50,8 @@ class LocalBackend:
         return found
 
     async def stop(self, handle: Handle, grace_s: float) -> None:
-        """Leaves the wish in the run's folder; the agent gives the job the plan's own time of grace."""
-        await asyncio.to_thread(self._folder(handle).ask_to_stop)
+        """Leaves the wish in the run's folder; a file may still be read before it is written whole, which is no harm."""
+        await asyncio.to_thread(self._folder(handle).ask_to_stop, grace_s)
 
     async def forget(self, handle: Handle) -> None:
         if self._watcher is not None:
@@ -60,7 +61,10 @@ class LocalBackend:
             await asyncio.to_thread(folder.remove)
 
     async def retain(self, runs: Collection[RunKey]) -> None:
-        """Runs that nobody owns are asked to stop, and removed at the next start if they need time for it."""
+        """Runs that nobody owns are asked to stop, and removed at the next start if they need time for it.
+
+        What runs of a folder that is gone is ended at once.
+        """
         keep = {self._folder(_handle(run)).path for run in runs}
         await asyncio.to_thread(_sweep, self.root, keep)
 
@@ -104,6 +108,9 @@ def _start(folder: RunFolder, plan: RunPlan, secrets: RunSecrets) -> None:
 
 
 def _sweep(root: Path, keep: Collection[Path]) -> None:
+    for place in {folder for _, folder in marks.everywhere()}:
+        if Path(place).is_relative_to(root) and not Path(place).exists():
+            RunFolder(Path(place)).end_processes()
     for path in root.glob("*/*/*"):
         folder = RunFolder(path)
         if path in keep or not path.is_dir():

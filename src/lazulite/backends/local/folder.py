@@ -16,6 +16,7 @@ import msgspec
 
 from lazulite.backends.base import BackendError, Observation
 from lazulite.model.run_plan import RunPhase, RunPlan, RunSecrets, RunStatus
+from lazulite.node import marks
 
 #: Started by its path, so that it imports nothing of the server.
 AGENT = Path(__file__).resolve().parents[2] / "node" / "__main__.py"
@@ -57,6 +58,7 @@ class RunFolder:
                     stdout=log,
                     stderr=log,
                     cwd=self.path,
+                    env={**os.environ, marks.MARK: str(self.path)},
                     start_new_session=True,
                     timeout=_START_TIMEOUT_S,
                     check=False,
@@ -67,14 +69,18 @@ class RunFolder:
             raise BackendError(f"the agent ended with {done.returncode}: {self._last_words()}")
 
     def status(self) -> RunStatus | None:
-        """What the agent last wrote; None before its first word."""
-        with suppress(FileNotFoundError):
+        """What the agent last wrote; None before its first word, and where a job has spoilt it."""
+        with suppress(FileNotFoundError, msgspec.DecodeError):
             return msgspec.json.decode((self.path / "status.json").read_bytes(), type=RunStatus)
         return None
 
     def observe(self) -> Observation:
-        """How the run stands. An agent that died has its run settled first, so that the status says so."""
+        """How the run stands. An agent that died has its run settled first, so that the status says so.
+
+        Where the folder is gone, whatever still runs of it is ended first: nothing can be known of it any more.
+        """
         if not self.started:
+            self.end_processes()
             return Observation(phase=None, alive=False)
         found = self.status()
         if found is None or (found.outcome is None and not is_alive(found)):
@@ -93,9 +99,16 @@ class RunFolder:
             notes=tuple(found.notes),
         )
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self, grace_s: float | None = None) -> None:
+        """`grace_s` counts in place of the plan's own."""
         if self.exists:
-            (self.path / "cancel").touch()
+            with suppress(FileNotFoundError):
+                (self.path / "cancel").write_text("" if grace_s is None else f"{grace_s:g}")
+
+    def end_processes(self) -> None:
+        """SIGKILL whatever runs of this run, its agent too. Raises BackendError where something does not end."""
+        if not marks.end(str(self.path)):
+            raise BackendError(f"processes of the run in {self.path} do not end: {marks.of(str(self.path))}")
 
     def stamp(self) -> tuple[int, int] | None:
         """Changes whenever the status is replaced."""
@@ -105,7 +118,10 @@ class RunFolder:
         return None
 
     def remove(self) -> None:
-        """Delete the folder, whatever modes the job left in it. Links are not followed."""
+        """Delete the folder, whatever modes the job left in it. Links are not followed. Nothing of the run runs then."""
+        found = self.status()
+        if found is None or found.outcome is None or (found.error and found.error.code == "AgentLost"):
+            self.end_processes()  # an agent that came to its own end has done so
         shutil.rmtree(self.path, onerror=_make_removable)
         for parent in (self.path.parent, self.path.parent.parent):
             with suppress(OSError):
@@ -119,6 +135,8 @@ class RunFolder:
 
 def is_alive(status: RunStatus) -> bool:
     """Whether the agent that wrote this still lives; its start time tells it from a later process of that number."""
+    if status.boot not in ("", marks.boot()):
+        return False
     try:
         fields = Path(f"/proc/{status.pid}/stat").read_bytes().rpartition(b")")[2].split()
     except FileNotFoundError:

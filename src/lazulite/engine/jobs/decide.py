@@ -164,8 +164,9 @@ def _lost(status: JobStatus, cancel: bool, observation: Observation, now: str) -
         return _evicted(status, status.evict, now)
     if observation.phase is not None or status.start_time is not None:
         message = (
-            "The agent beside the job is gone without a last word: the machine was restarted, or the agent was killed "
-            "(often for want of memory). The logs up to then are kept; submit the job again."
+            "The agent beside the job is gone without a last word: the machine was restarted, the agent was killed (often "
+            "for want of memory), or the run's folder was deleted. What ran of the job was ended. The logs up to then are "
+            "kept; submit the job again."
         )
         return Finish(failed(_passed(status, observation, now), "AgentLost", message, now))
     if status.launches + 1 >= MAX_LAUNCHES:

@@ -8,9 +8,10 @@ import signal
 import time
 from typing import NamedTuple
 
-from .. import causes, descendants, launcher, ranks, substitute
+from .. import causes, descendants, disk, launcher, ranks, substitute
 from ..failure import Canceled, RunFailure
 from ..launcher import Launcher
+from ..output import Output
 from ..run import Run
 from ..status import start_ticks
 from . import logs
@@ -23,16 +24,11 @@ LONGEST_COMMAND = 100_000
 
 
 class Process:
-    def __init__(self, rank: ranks.Rank, pid: int, output: int, log: int) -> None:
+    def __init__(self, rank: ranks.Rank, pid: int, output: Output) -> None:
         self.rank = rank
         self.pid = pid
         self.output = output
-        self.log = log
-        #: The begun line: logs grow by whole lines, since readers count them.
-        self.held = b""
         self.exit_code: int | None = None
-        #: Nobody holds the writing end any more.
-        self.closed = False
 
 
 def execute(run: Run) -> int:
@@ -54,9 +50,8 @@ def execute(run: Run) -> int:
     finally:
         launch.clear()
         for process in processes:
-            drain(process, final=True)
-            os.close(process.output)
-            os.close(process.log)
+            process.output.drain(final=True)
+            process.output.close()
         signal.set_wakeup_fd(-1)
 
 
@@ -77,7 +72,7 @@ def start(run: Run, launch: Launcher, rank: ranks.Rank, command: str) -> Process
     pid = launch.start(rank, command, writer)
     os.close(writer)
     run.log(f"rank {rank.number}: started {command[:500]}")
-    return Process(rank, pid, reader, log)
+    return Process(rank, pid, Output(reader, log))
 
 
 def supervise(run: Run, launch: Launcher, processes: list[Process], woken: int) -> int:
@@ -85,18 +80,18 @@ def supervise(run: Run, launch: Launcher, processes: list[Process], woken: int) 
     began = collected = time.monotonic()
     ending: Ending | None = None
     while any(process.exit_code is None for process in processes):
-        select.select([woken, *(p.output for p in processes if not p.closed)], [], [], POLL_S)
+        select.select([woken, *(p.output.reader for p in processes if not p.output.closed)], [], [], POLL_S)
         with contextlib.suppress(BlockingIOError):
             os.read(woken, 4096)
         for process in processes:
-            drain(process)
+            process.output.drain()
         reap(launch, processes)
         moment = time.monotonic()
         if ending is None:
             ending = due(run, processes, moment - began)
             if ending is not None:
                 launch.terminate()
-        elif moment - began >= ending.elapsed + run.plan["grace_s"]:
+        elif moment - began >= ending.elapsed + run.grace_s:
             launch.kill()
         if moment - collected >= COLLECT_S:
             collected = moment
@@ -123,8 +118,10 @@ def due(run: Run, processes: list[Process], elapsed: float) -> Ending | None:
     """Why the job must end now, if it must."""
     try:
         run.tick()
-    except Canceled as canceled:
-        return Ending(elapsed, canceled)
+    except (Canceled, RunFailure) as why:
+        return Ending(elapsed, why)
+    if any(process.output.error for process in processes):
+        return Ending(elapsed, RunFailure("DiskFull", disk.full(run.plan["artifacts"])))
     timeout = run.plan["timeout_s"]
     if timeout is not None and elapsed >= timeout:
         message = f"The job ran longer than limits.timeout allows ({timeout:g} seconds) and was ended."
@@ -156,7 +153,7 @@ def reap(launch: Launcher, processes: list[Process]) -> None:
 
 def command_failed(run: Run, launch: Launcher, culprit: Process) -> RunFailure:
     assert culprit.exit_code is not None
-    drain(culprit, final=True)
+    culprit.output.drain(final=True)
     name, log = run.plan["environment"]["name"], culprit.rank.log
     said = tail(run.artifact(log))
     failure = launch.never_began(culprit.rank, said)
@@ -164,21 +161,6 @@ def command_failed(run: Run, launch: Launcher, culprit: Process) -> RunFailure:
         return failure
     text = causes.message(culprit.exit_code, said, name, log)
     return RunFailure("UserError/CommandFailed", text, culprit.exit_code)
-
-
-def drain(process: Process, *, final: bool = False) -> None:
-    """Move what the process wrote into its log, by whole lines; at the end also a line without its end."""
-    with contextlib.suppress(BlockingIOError):
-        while not process.closed:
-            data = os.read(process.output, 1 << 18)
-            process.closed = not data
-            text = process.held + data
-            cut = max(text.rfind(b"\n"), text.rfind(b"\r", 0, len(text) - 1)) + 1
-            os.write(process.log, text[:cut])
-            process.held = text[cut:]
-    if final and process.held:
-        os.write(process.log, process.held)
-        process.held = b""
 
 
 def tail(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .. import disk
 from ..failure import RunFailure
 from ..run import Run
 
@@ -13,6 +14,8 @@ def failed(failure: RunFailure) -> dict[str, Any]:
 
 def broken(run: Run, error: Exception) -> dict[str, Any]:
     """A fault of ours, or of the machine; its trace goes to the system log."""
+    if disk.is_full(error):
+        return failed(RunFailure("DiskFull", disk.full(run.folder)))
     import traceback  # slow to import, and seldom needed
 
     run.log("".join(traceback.format_exception(error)))
