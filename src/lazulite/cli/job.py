@@ -13,8 +13,10 @@ from urllib.parse import quote
 from lazulite.cli import steps
 from lazulite.cli.client import call
 from lazulite.cli.errors import OK
-from lazulite.cli.home import Server, home_folder, required_server
+from lazulite.cli.home import Server
+from lazulite.cli.workspace import server_of
 from lazulite.drawing import words
+from lazulite.drawing.facts import facts, local
 from lazulite.drawing.state import OVER, moment
 
 _API = "api-version=2024-10-01"
@@ -26,7 +28,7 @@ Json = dict[str, Any]
 
 
 def show_list(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     found = list(_listed(server, arguments))
     if arguments.output == "json":
         print(json.dumps(found, indent=2))
@@ -39,14 +41,16 @@ def show_list(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     name = steps.named(server, arguments)
     document = call(server, "GET", _path(arguments, name))
     if arguments.output == "json":
         print(json.dumps(document, indent=2))
         return OK
     run = call(server, "GET", f"/history/v1.0{steps.workspace(arguments)}/runs/{quote(name, safe='')}")
-    for label, value in _facts(document, run):
+    properties = document["properties"]
+    page = str(((properties.get("services") or {}).get("Studio") or {}).get("endpoint") or "")
+    for label, value in (*facts(document["name"], properties, run, dt.datetime.now(dt.UTC)), ("page", page)):
         print(f"{label:<14}{words.printable(value)}" if "\n" not in value else f"{label}\n{_indented(value)}")
     below = steps.children(server, arguments, name)
     if below:
@@ -58,7 +62,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     name = steps.named(server, arguments)
     before = state = _state(server, arguments, name)
     call(server, "POST", _path(arguments, name, "/cancel"), {})
@@ -75,7 +79,7 @@ def _state(server: Server, arguments: argparse.Namespace, name: str) -> str:
 
 
 def rerun(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     path = _path(arguments, arguments.name, "/rerun")
     made = call(server, "POST", path, {"from": arguments.node} if arguments.node else {})
     print(made["name"])
@@ -111,54 +115,11 @@ def _row(document: Json) -> tuple[str, ...]:
         str(properties["status"]),
         str(properties["jobType"]).lower(),
         str(properties.get("experimentName") or ""),
-        _local(created),
+        local(created),
         "" if title == document["name"] else title,
     )
     return tuple(words.printable(text) for text in row)
 
 
-def _facts(document: Json, run: Json) -> Iterator[tuple[str, str]]:
-    properties = document["properties"]
-    began, ended = moment(run.get("startTimeUtc")), moment(run.get("endTimeUtc"))
-    found: dict[str, Any] = {
-        "name": document["name"],
-        "display name": properties.get("displayName"),
-        "kind": str(properties["jobType"]).lower(),
-        "status": properties["status"],
-        "experiment": properties.get("experimentName"),
-        "created": _local(moment(run.get("createdUtc"))),
-        "took": words.duration(began, ended, dt.datetime.now(dt.UTC)),
-        "step of": run.get("parentRunId"),
-        "reuses": (run.get("properties") or {}).get("azureml.reusedrunid"),
-        "best trial": _best(document["name"], run.get("properties") or {}),
-        "compute": run.get("target"),
-        "environment": str(properties.get("environmentId") or "").rsplit("/environments/", 1)[-1],
-        "command": properties.get("command"),
-        "error": ((run.get("error") or {}).get("error") or {}).get("message"),
-    }
-    yield from ((label, str(value)) for label, value in found.items() if value)
-    for what in ("inputs", "outputs", "tags"):
-        values = {name: _value(value) for name, value in sorted((properties.get(what) or {}).items())}
-        if values:
-            yield what, "\n".join(f"{name}: {value}" for name, value in values.items()) + "\n"
-    yield "page", str(((properties.get("services") or {}).get("Studio") or {}).get("endpoint") or "")
-
-
-def _best(name: str, properties: Json) -> str:
-    """Of a sweep, what to name as --node, and what it came to."""
-    child = str(properties.get("best_child_run_id") or "")
-    return f"{child.removeprefix(f'{name}_')}, {properties.get('score')}" if child else ""
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        value = value.get("uri") or value.get("value") or value.get("jobOutputType") or ""
-    return str(value)
-
-
 def _indented(text: str) -> str:
     return "\n".join(f"  {words.printable(line)}" for line in text.rstrip().splitlines())
-
-
-def _local(at: dt.datetime | None) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else ""

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from lazulite.cli.client import call
 from lazulite.cli.errors import CommandError
 from lazulite.cli.home import Server
-from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, workspace_id
+from lazulite.cli.variables import workspace_id
+from lazulite.core import command_line
 from lazulite.drawing.words import in_order
 
 _SHOWN = 20
@@ -25,9 +26,18 @@ def workspace(arguments: argparse.Namespace) -> str:
 
 def options(arguments: argparse.Namespace) -> str:
     """What to type after a command for the same home and workspace; empty for the usual ones."""
-    usual = {"home": None, "workspace": WORKSPACE, "group": RESOURCE_GROUP, "subscription": SUBSCRIPTION}
-    given = {name: getattr(arguments, name) for name in usual}
-    return "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items() if value != usual[name])
+    return command_line.options(
+        home=arguments.home,
+        workspace=arguments.workspace,
+        group=arguments.group,
+        subscription=arguments.subscription,
+    )
+
+
+def words(arguments: argparse.Namespace) -> str:
+    """The step and the options as they were typed after a command."""
+    node = f" --node {shlex.quote(arguments.node)}" if arguments.node else ""
+    return f"{shlex.quote(arguments.name)}{node}{options(arguments)}"
 
 
 def named(server: Server, arguments: argparse.Namespace) -> str:

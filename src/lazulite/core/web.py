@@ -64,6 +64,8 @@ class Route:
     errors: ErrorRenderer = arm_error
     #: Largest body in bytes; None leaves it to the server's settings.
     max_body: int | None = None
+    #: What a browser gets in place of a 401: how to sign in.
+    unsigned: Callable[[Request, ApiError], Response] | None = None
 
 
 def principal(request: Request) -> Principal:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from lazulite.core.errors import ApiError, not_found
 from lazulite.core.principal import Principal
-from lazulite.core.trouble import trouble
 from lazulite.core.web import AUTHENTICATED, MAX_BODY, PUBLIC, Route, arm_error
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, unauthenticated
@@ -74,11 +74,12 @@ class Application:
             self._authorise(request, route, headers)
             response = await route.handler(request)
         except ApiError as error:
-            response = (route.errors if route else arm_error)(error)
+            response = _refusal(route, scope, error)
         except ClientDisconnect:
             return None  # nobody is there to be answered, and nothing failed here
-        except Exception as raised:
-            response = (route.errors if route else arm_error)(_failure(scope, headers, raised))
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            response = (route.errors if route else arm_error)(_internal(headers))
         await response(scope, receive, send)
         return None
 
@@ -151,6 +152,14 @@ def _host_name(authority: str) -> str:
     return authority.partition(":")[0].lower()
 
 
+def _refusal(route: Route | None, scope: Scope, error: ApiError) -> Response:
+    if route is None:
+        return arm_error(error)
+    if error.status == 401 and route.unsigned is not None:
+        return route.unsigned(Request(scope), error)
+    return route.errors(error)
+
+
 def scope_of(params: dict[str, str]) -> str:
     """The ARM scope that a path's parameters name, as deep as the workspace or registry."""
     scope = ""
@@ -197,16 +206,6 @@ def _too_large(limit: int) -> ApiError:
         f"The body is larger than the {limit} bytes this operation takes. Upload files to a datastore instead.",
         target="body",
     )
-
-
-def _failure(scope: Scope, headers: dict[bytes, str], raised: Exception) -> ApiError:
-    """What the client is told, once the log has the reason."""
-    found = trouble(raised)
-    if found is None:
-        log.error("%s %s failed", scope["method"], scope["path"], exc_info=raised)
-        return _internal(headers)
-    log.error("%s %s: %s", scope["method"], scope["path"], found.message)
-    return found
 
 
 def _internal(headers: dict[bytes, str]) -> ApiError:

@@ -17,6 +17,7 @@ from lazulite.api import registries as registries_api
 from lazulite.api.context import ApiContext
 from lazulite.api.imports import Imports
 from lazulite.backends.local.backend import LocalBackend
+from lazulite.core.command_line import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 from lazulite.core.errors import ApiError
 from lazulite.core.extras import install_command
 from lazulite.core.principal import Principal
@@ -32,7 +33,7 @@ from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.resources import catalogue, datastores, registries, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
-from lazulite.server import debug_plans, graph_page, mlflow_pages, pages, sign_in
+from lazulite.server import debug_plans, graph_page, job_page, mlflow_pages, pages, sign_in
 from lazulite.server import isolation as isolations
 from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
@@ -43,7 +44,7 @@ from lazulite.server.isolation import Isolation
 from lazulite.server.router import Router
 from lazulite.server.runtime import Runtime
 from lazulite.server.sessions import Sessions
-from lazulite.server.settings import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE, Settings, SettingsError
+from lazulite.server.settings import Settings, SettingsError
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
 from lazulite.store.database import Database
@@ -132,16 +133,19 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         tenant=keys.tenant,
     )
     sender = WebhookSender(secrets, private=settings.webhook_private_addresses)
-    mlflow = TrackingContext(database, artifacts, authority, sender, accounts)
+    mlflow = TrackingContext(database, artifacts, authority, sender)
     routes = [debug_plans.route(database, engine)]
     imports = Imports(context)
     routes += registries_api.routes(context, imports)
     routes += _routes(context, issuer, directory, mlflow, _health(isolation, runtime, settings))
     sessions = Sessions(keys.master, directory)
     built = _mlflow_pages(settings)
-    routes += sign_in.routes(sessions, directory, database, pages_installed=built is not None)
-    routes += mlflow_pages.routes(built, database, directory)
-    routes.append(graph_page.route(database, settings.location))
+    home = "" if settings.home == Path.home() / ".lazulite" else str(settings.home)
+    unsigned = sign_in.SignInPage(home, mlflow=built is not None)
+    routes += sign_in.routes(sessions, directory, database, unsigned)
+    routes += mlflow_pages.routes(built, database, directory, unsigned)
+    routes += job_page.routes(database, artifacts, settings.location, unsigned)
+    routes.append(graph_page.route(database, settings.location, unsigned))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes, sessions)
     courier = WebhookCourier(database, sender)

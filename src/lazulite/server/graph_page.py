@@ -12,14 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.core.arm_id import PROVIDER
+from lazulite.core.command_line import options_for
 from lazulite.core.errors import not_found
 from lazulite.core.web import WORKSPACE, Route, workspace_id
 from lazulite.dataplane import history, run_documents
 from lazulite.drawing import page, state
 from lazulite.model import job_status
-from lazulite.server.pages import command_options, html
+from lazulite.server.pages import error_page, html
 from lazulite.server.sessions import COOKIE_PATH
-from lazulite.server.sign_in import refusal
+from lazulite.server.sign_in import SignInPage
 from lazulite.store import resources, runs
 from lazulite.store.database import Database
 
@@ -29,17 +30,20 @@ _DEPTH = 2
 _CHUNK = 1000
 
 
-def route(database: Database, location: str) -> Route:
+def route(database: Database, location: str, sign_in: SignInPage) -> Route:
     async def graph(request: Request) -> Response:
         workspace, name = workspace_id(request), request.path_params["job"]
-        picture = await database.read(lambda c: state.read(_Documents(c, workspace, location), name, _DEPTH))
-        text = await asyncio.to_thread(page.write, picture, dt.datetime.now(dt.UTC), command_options(workspace))
+        picture = await database.read(lambda c: state.read(Documents(c, workspace, location), name, _DEPTH))
+        text = await asyncio.to_thread(
+            page.write, picture, dt.datetime.now(dt.UTC), options_for(workspace, sign_in.home)
+        )
         return html(text, headers={"Cache-Control": "no-store"})
 
-    return Route("GET", f"{COOKIE_PATH}/graphs{WORKSPACE}/jobs/{{job}}", _READ, graph, "Pages.graph", errors=refusal)
+    return Route("GET", f"{COOKIE_PATH}/graphs{WORKSPACE}/jobs/{{job}}", _READ, graph, "Pages.graph", errors=error_page,
+                 unsigned=sign_in)  # fmt: skip
 
 
-class _Documents:
+class Documents:
     """Documents as the REST API gives them out, read in one transaction."""
 
     def __init__(self, connection: Connection, workspace: str, location: str) -> None:

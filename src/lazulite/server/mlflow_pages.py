@@ -20,8 +20,8 @@ from lazulite.core.extras import install_command
 from lazulite.core.web import AUTHENTICATED, PUBLIC, WORKSPACE, Handler, Route, principal
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
-from lazulite.server.pages import page
-from lazulite.server.sign_in import refusal, workspace_path
+from lazulite.server.pages import error_page, page
+from lazulite.server.sign_in import SignInPage, workspace_path
 from lazulite.store import resources
 from lazulite.store.database import Database
 
@@ -52,7 +52,7 @@ def folder() -> Path | None:
     return None
 
 
-def routes(built: Path | None, database: Database, directory: Directory) -> list[Route]:
+def routes(built: Path | None, database: Database, directory: Directory, sign_in: SignInPage) -> list[Route]:
     """`built` is the folder of the pages; None where they are not installed, and then the addresses say how."""
     root = f"/mlflow/rest{WORKSPACE}"
     if built is None:
@@ -61,11 +61,11 @@ def routes(built: Path | None, database: Database, directory: Directory) -> list
             for path in (root, f"{root}/static-files/{{file:path}}", "/mlflow/{workspace}")
         ]
     return [
-        Route("GET", root, _READ, _index(built), "MLflowPages.index", errors=refusal),
+        Route("GET", root, _READ, _index(built), "MLflowPages.index", errors=error_page, unsigned=sign_in),
         # The same files that anyone can download from the package index.
         Route("GET", f"{root}/static-files/{{file:path}}", PUBLIC, _file(built), "MLflowPages.file"),
         Route("GET", "/mlflow/{workspace}", AUTHENTICATED, _by_name(database, directory), "MLflowPages.workspace",
-              errors=refusal),
+              errors=error_page, unsigned=sign_in),
     ]  # fmt: skip
 
 

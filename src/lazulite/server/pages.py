@@ -1,9 +1,7 @@
-"""The pages that links in clients' output lead to. They hold nothing but what the link itself says."""
+"""How our own pages look, where they are, and the one at the server's address."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from html import escape
 from urllib.parse import quote
 
@@ -14,29 +12,49 @@ from lazulite.core.errors import ApiError
 from lazulite.core.web import PUBLIC, Route
 from lazulite.server.sessions import COOKIE_PATH
 
-_ID = re.compile(
-    r"/subscriptions/[\w-]+/resourceGroups/([\w.()-]+)/providers/[\w.]+/workspaces/([\w-]+)", re.IGNORECASE
-)
-#: What the command line takes where nothing is named.
-_USUAL = ("rg-lazulite", "mlw-default")
-
+_NAME = "Lazulite"
 _PAGE = """<!doctype html>
 <html lang="en">
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · Lazulite</title>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">{refresh}
+<title>{head}</title>
 <style>
-  :root {{ color-scheme: light dark; font: 16px/1.5 "Segoe UI", system-ui, sans-serif; }}
-  body {{ max-width: 46rem; margin: 4rem auto; padding: 0 1.5rem; }}
-  h1 {{ font-size: 1.6rem; margin-bottom: .25rem; }}
-  p.what {{ margin-top: 0; opacity: .75; }}
-  pre {{ padding: 1rem; border: 1px solid #8884; border-radius: 6px; background: #8881; overflow-x: auto; }}
-  code {{ font-family: "Cascadia Mono", ui-monospace, monospace; font-size: .92em; }}
+  :root {{
+    color-scheme: light dark; font: 16px/1.5 "Segoe UI", system-ui, sans-serif;
+    --line: #d7dbe0; --soft: #f4f6f8; --muted: #5b6570; --link: #0b5cad;
+    --good: #1a7f37; --bad: #c0262d; --busy: #0b5cad; --wait: #7a5a00;
+  }}
+  @media (prefers-color-scheme: dark) {{
+    :root {{
+      --line: #30363d; --soft: #161b22; --muted: #9aa4ae; --link: #6cb2ff;
+      --good: #56d364; --bad: #ff7b72; --busy: #6cb2ff; --wait: #e3b341;
+    }}
+    body {{ background: #0d1117; color: #e6edf3; }}
+  }}
+  body {{ max-width: {width}; margin: 3rem auto; padding: 0 1.5rem; }}
+  h1 {{ font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere; }}
+  h2 {{ font-size: 1.05rem; margin: 2rem 0 .5rem; }}
+  a {{ color: var(--link); }}
+  p.what {{ margin-top: 0; color: var(--muted); }}
+  pre {{ margin: .25rem 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 6px; background: var(--soft);
+    overflow-x: auto; }}
+  code, pre {{ font-family: "Cascadia Mono", ui-monospace, monospace; font-size: .875rem; }}
   form {{ display: flex; gap: .5rem; margin: 1rem 0; }}
   input {{ flex: 1; min-width: 0; }}
   input, button {{ font: inherit; padding: .4rem .7rem; }}
+  table {{ border-collapse: collapse; width: 100%; margin: 1rem 0; }}
+  th, td {{ text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); }}
+  th {{ width: 8rem; font-weight: 400; color: var(--muted); white-space: nowrap; }}
+  td {{ overflow-wrap: anywhere; }}
+  td pre {{ white-space: pre-wrap; max-height: 24rem; overflow-y: auto; }}
+  ul {{ padding-left: 1.2rem; }}
+  .state {{ display: inline-block; margin: .25rem 0; padding: .1rem .7rem; border: 1px solid; border-radius: 1rem;
+    font-weight: 600; color: var(--wait); }}
+  .completed {{ color: var(--good); }}
+  .failed, .canceled {{ color: var(--bad); }}
+  .running, .preparing {{ color: var(--busy); }}
 </style>
 <h1>{title}</h1>
-<p class="what">{what}</p>
+{what}
 {body}
 </html>
 """
@@ -45,13 +63,28 @@ _PAGE = """<!doctype html>
 def routes() -> list[Route]:
     return [
         Route("GET", "/", PUBLIC, _welcome, "Pages.welcome"),
-        Route("GET", "/runs/{run}", PUBLIC, _run, "Pages.run"),
     ]
 
 
-def page(title: str, what: str, body: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A page of our own. `title` and `what` are text, `body` is HTML."""
-    text = _PAGE.format(title=escape(title), what=escape(what), body=body)
+def page(
+    title: str,
+    what: str,
+    body: str,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    refresh_s: int | None = None,
+    wide: bool = False,
+) -> Response:
+    """A page of our own. `title` and `what` are text, `body` is HTML. With `refresh_s` it loads itself again."""
+    text = _PAGE.format(
+        head=escape(title if title == _NAME else f"{title} · {_NAME}"),
+        title=escape(title),
+        what=f'<p class="what">{escape(what)}</p>' if what else "",
+        body=body,
+        refresh=f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else "",
+        width="64rem" if wide else "46rem",
+    )
     return html(text, status=status, headers=headers)
 
 
@@ -79,55 +112,19 @@ async def _welcome(_request: Request) -> Response:
         "<p>This is the address of a Lazulite server. Point the clients of this shell at it, and use them as on Azure:</p>"
         '<pre><code>eval "$(lazulite env)"\npython my_script.py</code></pre>'
         "<p><code>lazulite status</code> says where it listens and how jobs are kept apart.</p>"
+        "<p><code>lazulite job list</code> names the jobs, and <code>lazulite ui --job NAME</code> opens the page of one.</p>"
         "<p><code>lazulite ui</code> opens MLflow's pages in a browser: experiments, runs, charts, models and traces. "
         'Signed in, they are at <a href="/mlflow/mlw-default">/mlflow/mlw-default</a>, and at '
         "<code>/mlflow/WORKSPACE</code> for another workspace.</p>"
     )
-    return page("Lazulite", "Azure Machine Learning on your own machines", body)
+    return page(_NAME, "Azure Machine Learning on your own machines", body)
 
 
-async def _run(request: Request) -> Response:
-    """The page that the studio link of a job leads to: where it is drawn, and what to type. It knows only the link."""
-    workspace, name = request.query_params.get("wsid", ""), request.path_params["run"]
-    shown = escape(shlex.quote(name))
-    options = escape(command_options(workspace))
-    body = (
-        f"{_links(workspace, name)}"
-        "<p>In a terminal:</p>"
-        f"<pre><code>lazulite job graph {shown}{options}        # its steps, and what failed\n"
-        f"lazulite job logs {shown} -f{options}      # what it writes\n"
-        f"lazulite job debug {shown}{options}        # a shell where it ran\n"
-        f"lazulite job rerun {shown}{options}        # once more</code></pre>"
-        "<p>In Python:</p>"
-        f'<pre><code># its log, live\nml_client.jobs.stream("{escape(name)}")\n\n'
-        f'# logs, artifacts and outputs\nml_client.jobs.download("{escape(name)}", all=True)\n\n'
-        f'# metrics, parameters and tags\nmlflow.MlflowClient().get_run("{escape(name)}").data</code></pre>'
-        "<p>On this machine its files lie under the server's home, in<br>"
-        f"<code>storage/&lt;account&gt;/azureml/ExperimentRun/dcid.{escape(name)}/</code></p>"
-    )
-    return page(name, "A job of this server", body)
+def job_address(workspace: str, job: str) -> str:
+    """Where the page of a job is, by the ARM id of its workspace."""
+    return f"{COOKIE_PATH}/pages{quote(workspace)}/jobs/{quote(job, safe='')}"
 
 
 def graph_address(workspace: str, job: str) -> str:
     """Where the picture of a job is, by the ARM id of its workspace."""
     return f"{COOKIE_PATH}/graphs{quote(workspace)}/jobs/{quote(job, safe='')}"
-
-
-def command_options(workspace: str) -> str:
-    """What a command needs to come to a workspace; empty for the first one, and for what is no workspace's id."""
-    found = _ID.fullmatch(workspace)
-    if found is None or (found[1].lower(), found[2].lower()) == _USUAL:
-        return ""
-    return f" --workspace {found[2]} --group {found[1]}"
-
-
-def _links(workspace: str, run: str) -> str:
-    """To the job's picture and its run in MLflow's pages, where the link says which workspace it is in."""
-    if not workspace.startswith("/subscriptions/"):
-        return ""
-    address = escape(f"/mlflow/rest{quote(workspace)}/#/runs/{quote(run, safe='')}")
-    return (
-        f'<p><a href="{escape(graph_address(workspace, run))}">Its graph</a> shows the steps of a pipeline with their states.<br>'
-        f'<a href="{address}">Its run in MLflow</a> shows metrics, charts, parameters, artifacts and models.</p>'
-        f"<p><code>lazulite ui --job {escape(shlex.quote(run))}</code> opens the graph in a browser that is not signed in.</p>"
-    )

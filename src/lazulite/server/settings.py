@@ -11,9 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-RESOURCE_GROUP = "rg-lazulite"
-WORKSPACE = "mlw-default"
+from lazulite.server import ports
 
 
 class SettingsError(Exception):
@@ -29,7 +27,7 @@ class Settings:
     host: str = "127.0.0.1"
     #: The name clients use; it stands in every address the server hands out.
     public_host: str = "localhost"
-    #: TLS port; 0 picks a free one.
+    #: TLS port; 0 picks a free one, the same at every start of the home while it is free.
     port: int = 8443
     #: Plain HTTP port, loopback only: browser, cloud metadata, identity endpoint. 0 picks a free one.
     http_port: int = 8080
@@ -98,8 +96,13 @@ def load(overrides: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     home = (
         Path(given.pop("home", None) or env.get("LAZULITE_HOME") or Path.home() / ".lazulite").expanduser().absolute()
     )
-    values = _from_file(home / "settings.toml") | _from_environment(env) | given
+    values = _kept_ports(home) | _from_file(home / "settings.toml") | _from_environment(env) | given
     return _checked(replace(Settings(home=home), **{k: _typed(k, v) for k, v in values.items()}))
+
+
+def _kept_ports(home: Path) -> dict[str, Any]:
+    """0, which takes the last server's port again, where that was another than the default."""
+    return {name: 0 for name, port in ports.last(home).items() if port != _DEFAULTS[name]}
 
 
 def _from_file(path: Path) -> dict[str, Any]:

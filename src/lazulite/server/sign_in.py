@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from html import escape
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from lazulite.core.command_line import options_for, sign_in_command
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.extras import install_command
-from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body, principal
+from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
-from lazulite.server.pages import PRIVATE, error_page, graph_address, page
+from lazulite.server.pages import PRIVATE, error_page, job_address, page
 from lazulite.server.sessions import CODE_LIFETIME_S, COOKIE_PATH, Sessions, check_same_origin
-from lazulite.store import resources
+from lazulite.store import resources, runs
 from lazulite.store.database import Database
 
 #: Opened from a link, the code stands behind the `#`. On any other page the `#` is MLflow's, and is kept.
@@ -38,8 +40,8 @@ if (!form.dataset.stay && location.hash.length > 1) {
 """
 _FORM = """
 <p>In a terminal on the server's machine:</p>
-<pre><code>lazulite ui</code></pre>
-<p>It opens a link that signs this browser in. Or paste the link here:</p>
+<pre><code>{command}</code></pre>
+{note}<p>It opens a link that signs this browser in. Or paste the link here:</p>
 <form id="sign-in" method="post" action="/lazulite/sign-in"{stay}>
   <input name="code" type="password" autocomplete="off" required aria-label="Link or code" placeholder="Link or code">
   <input name="to" type="hidden">
@@ -57,24 +59,50 @@ _SIGN_OUT = """
 """
 
 
-def routes(sessions: Sessions, directory: Directory, database: Database, *, pages_installed: bool) -> list[Route]:
-    sign_in = _SignIn(sessions, directory, database, pages_installed)
+def routes(sessions: Sessions, directory: Directory, database: Database, page: SignInPage) -> list[Route]:
+    sign_in = _SignIn(sessions, directory, database, page)
     path = "/lazulite/sign-in"
     return [
         Route("POST", "/lazulite/sign-in-codes", AUTHENTICATED, sign_in.new_code, "SignIn.code"),
         Route("GET", path, PUBLIC, sign_in.form, "SignIn.page", errors=error_page),
-        Route("POST", path, PUBLIC, sign_in.redeem, "SignIn.redeem", errors=refusal),
+        Route("POST", path, PUBLIC, sign_in.redeem, "SignIn.redeem", errors=error_page, unsigned=page),
         Route("POST", "/lazulite/sign-out", PUBLIC, sign_in.out, "SignIn.out", errors=error_page),
     ]
 
 
-def refusal(error: ApiError) -> Response:
-    """A page for an error; where nobody is signed in, the one that says how."""
-    if error.status != 401:
-        return error_page(error)
-    body = _FORM.format(script=_SCRIPT, stay=' data-stay="yes"')
-    what = error.message if error.target == "code" else "This browser is not signed in."
-    return page("Sign in", what, body, status=401, headers=_HEADERS)
+class SignInPage:
+    """What a browser sees that is not signed in: the command that leads back to where it wanted to go.
+
+    `home` is what commands need as --home, `mlflow` whether MLflow's pages are installed. The page tells nothing that
+    the address does not say.
+    """
+
+    def __init__(self, home: str, *, mlflow: bool) -> None:
+        self.home = home
+        self.mlflow = mlflow
+
+    def __call__(self, request: Request, error: ApiError) -> Response:
+        body = self.form(request, stay=' data-stay="yes"')
+        what = error.message if error.target == "code" else "This browser is not signed in."
+        return page("Sign in", what, body, status=401, headers=_HEADERS)
+
+    def form(self, request: Request, stay: str = "") -> str:
+        command, note = escape(self._command(request)), ""
+        if not self.mlflow and "job" not in request.path_params:
+            note = (
+                "<p>NAME is that of a job; <code>lazulite job list</code> has them. MLflow's pages are not installed; "
+                f"this adds them:</p><pre><code>{escape(install_command('mlflow-ui'))}</code></pre>"
+            )
+        return _FORM.format(script=_SCRIPT, stay=stay, command=command, note=note)
+
+    def _command(self, request: Request) -> str:
+        """`lazulite ui` for the workspace and the job that the address names."""
+        asked = request.path_params
+        options = options_for(workspace_id(request) if "group" in asked else "", self.home)
+        if "job" in asked:
+            return sign_in_command(options, asked["job"])
+        # Without MLflow's pages there is something to see of a job alone.
+        return sign_in_command(options, None if self.mlflow else "NAME")
 
 
 def workspace_path(workspace: str) -> str:
@@ -83,20 +111,20 @@ def workspace_path(workspace: str) -> str:
 
 
 class _SignIn:
-    def __init__(self, sessions: Sessions, directory: Directory, database: Database, pages_installed: bool) -> None:
+    def __init__(self, sessions: Sessions, directory: Directory, database: Database, page: SignInPage) -> None:
         self._sessions = sessions
         self._directory = directory
         self._database = database
-        self._pages_installed = pages_installed
+        self._page = page
 
     async def new_code(self, request: Request) -> Response:
         """`{"workspace": ARM id}` -> `{"code", "page", "expires_in"}`: a code for the caller, good for one browser.
 
-        With `"job": name` it leads to the picture of that job, which needs no pages of MLflow's.
+        With `"job": name` it leads to the page of that job, which needs no pages of MLflow's.
         """
         body = await json_body(request)
         caller, wanted, job = principal(request), body.get("workspace"), body.get("job")
-        if not self._pages_installed and job is None:
+        if not self._page.mlflow and job is None:
             what = "MLflow's pages are not installed beside the server"
             raise ApiError(
                 501, "NotImplemented", f"{what}. Install them, and start it again: {install_command('mlflow-ui')}"
@@ -111,13 +139,15 @@ class _SignIn:
             raise not_found(f"There is no workspace '{wanted.rsplit('/', 1)[-1]}' that you may read.", "workspace")
         if job is not None and not isinstance(job, str):
             raise bad_request("job must be the name of a job.", "job")
-        path = workspace_path(found.id) if job is None else graph_address(found.id, job)
+        if job is not None and await self._database.read(lambda c: runs.get(c, found.id, job)) is None:
+            raise not_found(f"There is no job '{job}' in the workspace '{found.name}'.", "job")
+        path = workspace_path(found.id) if job is None else job_address(found.id, job)
         code = self._sessions.new_code(caller, path)
         answer = {"code": code, "page": "/lazulite/sign-in", "expires_in": CODE_LIFETIME_S}
         return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
-    async def form(self, _request: Request) -> Response:
-        body = _FORM.format(script=_SCRIPT, stay="") + _SIGN_OUT
+    async def form(self, request: Request) -> Response:
+        body = self._page.form(request) + _SIGN_OUT
         return page("Sign in", "Signing this browser in to Lazulite", body, headers=_HEADERS)
 
     async def redeem(self, request: Request) -> Response:

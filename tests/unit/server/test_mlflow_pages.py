@@ -18,6 +18,7 @@ from lazulite.server import mlflow_pages
 from lazulite.server.compose import DEFAULT_WORKSPACE, Addresses, Platform, compose
 from lazulite.server.home import Keys, prepare
 from lazulite.server.settings import Settings, SettingsError
+from lazulite.store import runs
 
 BASE = "http://localhost:8080"
 ROOT = f"/mlflow/rest{DEFAULT_WORKSPACE}"
@@ -230,8 +231,12 @@ async def test_the_address_is_a_folder(platform: Platform, keys: Keys, browser: 
     assert (answer.status_code, answer.headers["location"]) == (308, f"{ROOT}/")
 
 
-async def test_the_run_page_leads_to_the_run(browser: httpx.AsyncClient) -> None:
-    page = await browser.get(f"/runs/j1?wsid={DEFAULT_WORKSPACE}")
+async def test_the_page_of_a_run_leads_to_mlflows(platform: Platform, keys: Keys, browser: httpx.AsyncClient) -> None:
+    platform.database.write_sync(
+        lambda c: runs.create(c, DEFAULT_WORKSPACE, "j1", experiment_name="e", name="j1", user="ana")
+    )
+    await sign_in(platform, browser, keys.user)
+    page = await browser.get(f"/mlflow/pages{DEFAULT_WORKSPACE}/jobs/j1")
     assert f'href="{ROOT}/#/runs/j1"' in page.text
     assert "href" not in (await browser.get('/runs/j1?wsid="javascript:alert(1)')).text
 

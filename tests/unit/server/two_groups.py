@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 
 from lazulite.core.arm_id import PROVIDER
+from lazulite.core.command_line import SUBSCRIPTION
 from lazulite.server import mlflow_pages
 from lazulite.server.compose import Addresses, Platform, compose
 from lazulite.server.home import prepare
-from lazulite.server.settings import SUBSCRIPTION, Settings
+from lazulite.server.settings import Settings
 
 HTTP, HTTPS = "http://localhost:8080", "https://localhost:8443"
 A = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-a"
