@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import lazulite
 from conformance import clients, jobs, mirror, mlflow_tests, notebooks, platform, sandbox, scripts
-from conformance.manifest import Case, ManifestError, load
+from conformance.manifest import ROOTS, Case, ManifestError, load
 from conformance.report import Result, exit_code, table
 from lazulite.cli.home import required_server
 from lazulite.cli.process import stop
@@ -31,6 +31,7 @@ _WHERE = "The platform's log is {}/server.log; what the case read and wrote is i
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     parser.add_argument("--labs", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-azure-ml")
+    parser.add_argument("--mlops", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-mlops")
     parser.add_argument("--examples", type=Path, metavar="DIR", help="a checkout of Azure/azureml-examples")
     parser.add_argument("--mlflow", type=Path, metavar="DIR", help="a checkout of a release of mlflow/mlflow")
     parser.add_argument(
@@ -40,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="REGEX", help="run the cases whose name matches")
     parser.add_argument("--home", type=Path, default=Path(".conformance"), metavar="DIR", help="the platform's folder")
     given = parser.parse_args(arguments)
-    checkouts = {name: path.absolute() for name in ("labs", "examples") if (path := getattr(given, name))}
+    checkouts = {name: path.absolute() for name in ROOTS if (path := getattr(given, name))}
     if not checkouts and not given.mlflow and not given.clients:
-        parser.error("name a checkout (--labs DIR, --examples DIR, --mlflow DIR), or give --clients")
+        parser.error("name a checkout (--labs DIR, --mlops DIR, --examples DIR, --mlflow DIR), or give --clients")
     failed = _cases(parser, given, checkouts) if checkouts else 0
     failed |= _clients(given.home.absolute(), given.only) if given.clients else 0
     return failed | (_mlflow(given.mlflow.absolute(), given.home.absolute(), given.only) if given.mlflow else 0)

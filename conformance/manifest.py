@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 KINDS = ("notebook", "job", "script")
-ROOTS = ("labs", "examples")
+ROOTS = ("labs", "mlops", "examples")
 
 
 class ManifestError(Exception):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from conformance import platform, sandbox
 from conformance.manifest import Case
+
+#: `python` is this one, with the SDK beside it.
+_OWN = Path(sys.executable).parent
 
 
 class ScriptFailed(Exception):
@@ -24,7 +28,8 @@ def run(case: Case, file: Path, place: platform.Place) -> list[str]:
         done = subprocess.run(
             ["bash", file.name],
             cwd=file.parent,
-            env=os.environ | {"MLFLOW_TRACKING_URI": place.tracking_uri},
+            env=os.environ
+            | {"MLFLOW_TRACKING_URI": place.tracking_uri, "PATH": f"{_OWN}{os.pathsep}{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_the_projects_own_manifest_is_sound() -> None:
     cases = load(Path(program.__file__).with_name("manifest.toml"))
-    assert {case.root for case in cases} == {"labs", "examples"}
+    assert {case.root for case in cases} == {"labs", "mlops", "examples"}
     assert all(not Path(case.path).is_absolute() for case in cases)
 
 
