@@ -14,8 +14,18 @@ from lazulite.environments.spec import Unresolvable
 
 NAME = re.compile(r"python(3)\.(\d+)")
 OLDEST = (3, 7)
-OWN = ("~/.pyenv/versions/*/bin", "~/.local/share/uv/python/*/bin")
-"""Before the search path: these have what compiling a package needs."""
+OWN = (
+    "$PYENV_ROOT/versions/*/bin",
+    "~/.pyenv/versions/*/bin",
+    "$UV_PYTHON_INSTALL_DIR/*/bin",
+    "$XDG_DATA_HOME/uv/python/*/bin",
+    "~/.local/share/uv/python/*/bin",
+    "$ASDF_DATA_DIR/installs/python/*/bin",
+    "~/.asdf/installs/python/*/bin",
+    "$MISE_DATA_DIR/installs/python/*/bin",
+    "~/.local/share/mise/installs/python/*/bin",
+)
+"""Before the search path: these have what compiling a package needs. Where a variable is not set, its place is none."""
 SYSTEM = (
     "/opt/*/bin",
     "/opt/homebrew/bin",
@@ -80,7 +90,9 @@ def choose(wanted: str | None, interpreters: Sequence[Interpreter]) -> tuple[Int
 
 def places(patterns: Iterable[str]) -> Iterable[Path]:
     for pattern in patterns:
-        expanded = os.path.expanduser(pattern)
+        expanded = os.path.expandvars(os.path.expanduser(pattern))
+        if not expanded.startswith("/"):
+            continue
         yield from sorted(Path("/").glob(expanded.lstrip("/")), reverse=True)
 
 

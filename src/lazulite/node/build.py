@@ -104,16 +104,18 @@ class UvRun:
 
     def attempt(self, command: list[str]) -> str | None:
         """None when it succeeded, else what it said. Raises RunFailure when there is no uv."""
-        begin = os.path.getsize(self.log)
+        whole = whole_log(self.log)
+        begin = os.path.getsize(whole) if os.path.exists(whole) else 0
         try:
-            code = spawn.run_logged(command, self.log, self.variables, self.folder, self.tick)
+            code = spawn.run_logged(command, whole, self.variables, self.folder, self.tick)
         except FileNotFoundError as error:
             raise RunFailure("EnvironmentBuildFailed", f"uv is not at {command[0]}: {error}") from error
-        if not code:
-            return None
-        with open(self.log, encoding="utf-8", errors="replace") as file:
+        with open(whole, encoding="utf-8", errors="replace") as file:
             file.seek(begin)
-            return file.read()
+            said = file.read()
+        with open(self.log, "a", encoding="utf-8") as file:
+            file.write(said if code else folded(said, os.path.basename(whole)))
+        return said if code else None
 
     def must(self, command: list[str]) -> None:
         said = self.attempt(command)
@@ -138,6 +140,21 @@ def install_command(
     if plan["exclude_newer"]:
         command += ["--exclude-newer", plan["exclude_newer"]]
     return command
+
+
+def whole_log(log: str) -> str:
+    """Where everything stands that uv says; `log` has it folded. Clients do not stream a log of this name."""
+    return os.path.join(os.path.dirname(log), "image_build_whole.txt")
+
+
+def folded(said: str, elsewhere: str) -> str:
+    """What uv said of an installation that succeeded, the packages it lists counted and not named."""
+    lines = said.splitlines(keepends=True)
+    listed = [line for line in lines if re.match(r" [-+~] ", line)]
+    if not listed:
+        return said
+    kept = [line for line in lines if not re.match(r" [-+~] ", line)]
+    return "".join([*kept, f"Its {len(listed)} packages are named in azureml-logs/{elsewhere}\n"])
 
 
 def describe(plan: Mapping[str, Any]) -> Iterator[str]:

@@ -30,6 +30,7 @@ def prepare(run: Run) -> None:
             wait_for(run, lock.fileno())
             if ready(shared):
                 shutil.copyfile(os.path.join(shared, "build.log"), run.artifact(LOG))
+                shutil.copyfile(os.path.join(shared, "build_whole.log"), build.whole_log(run.artifact(LOG)))
             else:
                 build_into(run, shared)
     touch(os.path.join(shared, "last_used"))
@@ -71,6 +72,7 @@ def build_into(run: Run, shared: str) -> None:
         confine = functools.partial(isolation.confined_build, run) if run.bubblewrap else None
         build.build(plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick, confine=confine)
         shutil.copyfile(log, os.path.join(aside, "build.log"))
+        shutil.copyfile(build.whole_log(log), os.path.join(aside, "build_whole.log"))
         seconds = round(time.monotonic() - began, 2)
         facts = {"name": plan["name"], "built": now(), "seconds": seconds, "bytes": files.size(aside)}
         files.replace(os.path.join(aside, "ready.json"), json.dumps(facts).encode())
