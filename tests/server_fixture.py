@@ -48,6 +48,8 @@ class RunningServer:
         command = [sys.executable, "-m", "lazulite.server", "--home", str(self.home)]
         command += ["--port", str(ports[0]), "--http-port", str(ports[1])]
         (self.home / "server.json").unlink(missing_ok=True)
+        if not same_ports:
+            (self.home / "ports.json").unlink(missing_ok=True)
         log = (self.home.parent / f"{self.home.name}.log").open("ab")
         environment = {**os.environ, **{f"LAZULITE_{k.upper()}": v for k, v in self.settings.items()}}
         self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)

@@ -17,7 +17,7 @@ def test_first_start_makes_a_workspace_with_what_it_stands_on(ml_client: MLClien
     assert "/Microsoft.KeyVault/vaults/" in workspace.key_vault
     assert "/Microsoft.Insights/components/" in workspace.application_insights
     assert workspace.discovery_url.startswith("https://localhost:")
-    assert workspace.mlflow_tracking_uri.startswith("https://localhost:")
+    assert workspace.mlflow_tracking_uri.startswith("http://localhost:")
 
 
 def test_create_update_list_keys_diagnose_delete(ml_client: MLClient) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from lazulite.cli import debugger, scratch, steps, terminal
 from lazulite.cli.client import call
 from lazulite.cli.errors import FAILED, INTERRUPTED, OK, CommandError
-from lazulite.cli.home import home_folder, required_server
+from lazulite.cli.workspace import server_of
 
 _AGENT = Path(__file__).resolve().parents[1] / "node" / "__main__.py"
 _TICK_S = 0.1
@@ -23,7 +23,7 @@ _TICK_S = 0.1
 
 def debug(arguments: argparse.Namespace) -> int:
     code = _code(arguments.code)
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     name = steps.named(server, arguments)
     path = f"/lazulite{steps.workspace(arguments)}/jobs/{quote(name, safe='')}/plan"
     try:
@@ -32,7 +32,11 @@ def debug(arguments: argparse.Namespace) -> int:
         raise CommandError(error.message, steps.hint(server, arguments, name) or error.hint) from None
     command = arguments.command
     if not (sys.stdin.isatty() or ((command or arguments.run or arguments.debugpy is not None) and not arguments.pdb)):
-        text = "name a command: `lazulite job debug NAME -- CMD`, or run the job's own with --run"
+        typed = f"lazulite job debug {steps.words(arguments)}"
+        text = (
+            f"name a command: `{typed} -- CMD`, or run the job's own with --run (in a notebook: `!{typed} -- CMD`); "
+            "a shell and pdb need a terminal: type it in one"
+        )
         raise CommandError(f"there is no terminal for {'pdb' if arguments.pdb else 'a shell'}", text)
     folder = Path(tempfile.mkdtemp(prefix="lazulite-debug-"))
     plan = scratch.redirected(found["plan"], folder)

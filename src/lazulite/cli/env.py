@@ -9,16 +9,17 @@ import sys
 from lazulite.cli import shells
 from lazulite.cli.client import address
 from lazulite.cli.errors import OK
-from lazulite.cli.home import home_folder, required_server
-from lazulite.cli.variables import client_variables
+from lazulite.cli.steps import options
+from lazulite.cli.variables import client_variables, workspace_id
+from lazulite.cli.workspace import server_of
 
 
 def env(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
+    workspace = workspace_id(arguments.subscription, arguments.group, arguments.workspace)
     shell = arguments.shell or shells.detected(os.environ)
-    print(shells.script(client_variables(address(server), os.environ), shell))
+    print(shells.script(client_variables(address(server), os.environ, workspace), shell))
     if sys.stdout.isatty():
-        flag = f" --home {server.home}" if arguments.home else ""
-        how = shells.how_to_apply(shell, f"lazulite env{flag}")
+        how = shells.how_to_apply(shell, f"lazulite env{options(arguments)}")
         print(f"\nThis only prints them. To set them in this shell:\n  {how}", file=sys.stderr)
     return OK

@@ -16,7 +16,8 @@ from urllib.parse import quote
 from lazulite.cli import steps
 from lazulite.cli.client import call
 from lazulite.cli.errors import FAILED, OK, USAGE, CommandError
-from lazulite.cli.home import Server, home_folder, required_server
+from lazulite.cli.home import Server
+from lazulite.cli.workspace import server_of
 from lazulite.drawing import page, state, svg, tree, words
 from lazulite.drawing.state import Picture
 
@@ -31,7 +32,7 @@ def graph(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output) if arguments.output else None
     if target is not None and target.suffix.lower() not in _KINDS:
         raise CommandError(f"a picture is written as {' or '.join(_KINDS)}, not as '{target.name}'", code=USAGE)
-    source = HttpSource(required_server(home_folder(arguments.home)), arguments)
+    source = HttpSource(server_of(arguments), arguments)
     shown = ""
     while True:
         began = time.monotonic()

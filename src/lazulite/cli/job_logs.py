@@ -11,8 +11,9 @@ from urllib.parse import quote
 from lazulite.cli import steps
 from lazulite.cli.client import call
 from lazulite.cli.errors import FAILED, OK, CommandError
-from lazulite.cli.home import Server, home_folder, required_server
+from lazulite.cli.home import Server
 from lazulite.cli.http import Refused, Unreachable, read_file
+from lazulite.cli.workspace import server_of
 from lazulite.drawing.state import OVER
 from lazulite.drawing.words import state_word
 
@@ -26,7 +27,7 @@ _TICK_S = 0.5
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     log = _Log(server, arguments, steps.named(server, arguments))
     if arguments.list:
         print("\n".join(log.names()))

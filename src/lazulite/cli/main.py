@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lazulite import __version__
-from lazulite.cli import env, init, principal, run, shells, status, ui, up
+from lazulite.cli import env, init, kernel, principal, run, shells, status, ui, up
 from lazulite.cli.errors import FAILED, INTERRUPTED, OK, CommandError
 from lazulite.cli.job_commands import add_job
 from lazulite.cli.parser import Help, add_command, add_workspace, port
 from lazulite.cli.registry import add_registry
-from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
+from lazulite.core.command_line import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_init(commands)
     add_job(commands)
     add_registry(commands)
+    _add_kernel(commands)
     _add_principal(commands)
     add_command(commands, "version", _version, "print the version", home=False)
     return parser
@@ -131,11 +132,12 @@ def _add_env(commands: Any) -> None:
         env.env,
         "print the variables that point clients to the server",
         description="Print the environment variables with which unmodified Azure ML, MLflow and Blob clients come to\n"
-        "the running server. Variables of real Azure that would win over them are unset.",
+        "the running server. Variables of real Azure that would win over them are unset. MLflow logs to the workspace named.",
         examples='  eval "$(lazulite env)"\n  lazulite env --shell fish | source\n'
         "  lazulite env --shell powershell | Out-String | Invoke-Expression",
     )
     parser.add_argument("--shell", choices=shells.SHELLS, help="whose language to write (default: that of $SHELL)")
+    add_workspace(parser)
 
 
 def _add_run(commands: Any) -> None:
@@ -148,6 +150,7 @@ def _add_run(commands: Any) -> None:
         "on free ports and stopped afterwards. The command's exit code is passed on.",
         examples="  lazulite run -- python train.py\n  lazulite run --home /tmp/ci -- pytest",
     )
+    add_workspace(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the command and its arguments")
 
 
@@ -187,6 +190,33 @@ def _add_init(commands: Any) -> None:
         "--subscription", default=SUBSCRIPTION, metavar="S", help="subscription (default: the server's first)"
     )
     parser.add_argument("--force", action="store_true", help="replace a config.json that says something else")
+
+
+def _add_kernel(commands: Any) -> None:
+    group = add_command(commands, "kernel", None, "notebooks that come to the server", home=False)
+    verbs = group.add_subparsers(title="commands", metavar="COMMAND")
+    made = add_command(
+        verbs,
+        "install",
+        kernel.install,
+        "make a Jupyter kernel",
+        description="Make an environment with azure-ai-ml, MLflow and what notebooks of Azure ML use besides, and a\n"
+        "Jupyter kernel in it whose notebooks come to the server of this home. The server is started with them if none\n"
+        "runs; MLflow logs to the workspace of the config.json beside the notebook.",
+        examples="  lazulite kernel install\n"
+        "  lazulite kernel install --name python38-azureml --display-name 'Python 3.10 - AzureML'\n"
+        "  lazulite kernel install --env .venv        an environment that is there, with ipykernel in it",
+    )
+    made.add_argument("--name", default="lazulite", metavar="NAME", help="the kernel's name for Jupyter (lazulite)")
+    made.add_argument("--display-name", metavar="TITLE", help="what notebooks show (default: Python 3.10 - Lazulite)")
+    made.add_argument("--python", default="3.10", metavar="3.N", help="version of Python (3.10)")
+    made.add_argument("--package", nargs="+", default=[], metavar="P", help="further packages to install")
+    made.add_argument("--env", metavar="DIR", help="take this environment in place of a new one")
+    made.add_argument("--prefix", metavar="DIR", help="install into this environment's Jupyter, not the user's")
+    add_workspace(made)
+    started = add_command(verbs, "start", kernel.start, "what Jupyter calls: run a kernel with the variables set")
+    add_workspace(started)
+    started.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="the kernel's command")
 
 
 def _add_principal(commands: Any) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from lazulite.cli.variables import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
+from lazulite.core.command_line import RESOURCE_GROUP, WORKSPACE
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -42,9 +42,10 @@ def add_command(
 
 
 def add_workspace(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workspace", default=WORKSPACE, metavar="W", help=f"workspace (default: {WORKSPACE})")
-    parser.add_argument("--group", default=RESOURCE_GROUP, metavar="G", help=f"default: {RESOURCE_GROUP}")
-    parser.add_argument("--subscription", default=SUBSCRIPTION, metavar="S", help="default: the server's first")
+    where = "that of config.json here or above, else"
+    parser.add_argument("--workspace", metavar="W", help=f"workspace (default: {where} {WORKSPACE})")
+    parser.add_argument("--group", metavar="G", help=f"its resource group (default: {where} {RESOURCE_GROUP})")
+    parser.add_argument("--subscription", metavar="S", help="its subscription (default: likewise)")
 
 
 def port(text: str) -> int:

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from lazulite.cli import process
 from lazulite.cli.client import address
 from lazulite.cli.errors import USAGE, CommandError
 from lazulite.cli.home import home_folder
 from lazulite.cli.variables import applied, client_variables
+from lazulite.cli.workspace import chosen
 
 _NOT_FOUND, _NOT_EXECUTABLE, _SIGNALLED = 127, 126, 128
 
@@ -27,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if started:
             print(f"lazulite: started a server on {server.home} for this command", file=sys.stderr)
-        return _run(command, applied(client_variables(address(server), os.environ), os.environ))
+        workspace = chosen(server, arguments.workspace, arguments.group, arguments.subscription, Path.cwd())
+        return _run(command, applied(client_variables(address(server), os.environ, workspace.id), os.environ))
     finally:
         if started:
             process.stop(server)

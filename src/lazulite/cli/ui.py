@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from lazulite.cli import client
 from lazulite.cli.errors import OK
-from lazulite.cli.home import home_folder, required_server
 from lazulite.cli.variables import workspace_id
+from lazulite.cli.workspace import server_of
 
 
 def ui(arguments: argparse.Namespace) -> int:
-    server = required_server(home_folder(arguments.home))
+    server = server_of(arguments)
     workspace = workspace_id(arguments.subscription, arguments.group, arguments.workspace)
     made = client.sign_in_code(server, workspace, arguments.job)
     base = server.https_url if arguments.tls else server.http_url

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-RESOURCE_GROUP = "rg-lazulite"
-WORKSPACE = "mlw-default"
+from lazulite.core.addresses import for_links
+from lazulite.core.command_line import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
+
 CLOUD = "LazuliteCloud"
 
 #: What a shell may still hold from real Azure. Each of them changes which credential wins, or what it asks for.
@@ -43,9 +43,12 @@ class Address:
     mlflow_token: str
 
 
-def client_variables(address: Address, environ: Mapping[str, str]) -> Changes:
-    """The changes that point azure-ai-ml, azure-identity and MLflow to `address`, given the environment they join."""
-    tracking = f"{address.https_url}/mlflow/rest{workspace_id()}"
+def client_variables(address: Address, environ: Mapping[str, str], workspace: str = "") -> Changes:
+    """The changes that point azure-ai-ml, azure-identity and MLflow to `address`, given the environment they join.
+
+    `workspace` is the ARM id of the one that MLflow logs to; empty for the first.
+    """
+    tracking = f"{for_links(address.https_url, address.http_url)}/mlflow/rest{workspace or workspace_id()}"
     variables = {
         "ARM_CLOUD_METADATA_URL": f"{address.http_url}/metadata/endpoints",
         "AZUREML_CURRENT_CLOUD": CLOUD,

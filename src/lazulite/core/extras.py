@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 NAME = "lazulite"
 
@@ -38,6 +41,9 @@ def requirement(installed: Distribution | None, extra: str) -> list[str]:
 
 
 def _installed() -> Distribution | None:
+    # Loading this takes longer than most commands do.
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         return distribution(NAME)
     except PackageNotFoundError:

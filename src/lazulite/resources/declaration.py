@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy.engine import Connection
 
-from lazulite.core import arm_id
+from lazulite.core import addresses, arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError
 from lazulite.core.names import RESOURCE, NameRule
@@ -78,6 +78,11 @@ class Services:
     secrets: SealedSecrets
     storage: Storage
     access: Access
+
+    @property
+    def links_url(self) -> str:
+        """Of the two addresses that which MLflow's clients get: the links that they print open in a browser."""
+        return addresses.for_links(self.base_url, self.http_url)
 
 
 @dataclass(slots=True)

@@ -116,10 +116,13 @@ def _without_registry_code(properties: Json) -> Json:
 
 def services(reading: Reading, workspace: str, name: str) -> Json:
     """The Tracking and Studio entries; the SDK appends `&tid=` to Studio's endpoint, so it holds a `?`."""
-    base = reading.services.base_url
     blank: Json = {"port": None, "status": None, "errorMessage": None, "properties": None, "nodes": None}
     return {
-        "Tracking": {"jobServiceType": "Tracking", "endpoint": f"{base}/mlflow/rest{workspace}", **blank},
+        "Tracking": {
+            "jobServiceType": "Tracking",
+            "endpoint": f"{reading.services.links_url}/mlflow/rest{workspace}",
+            **blank,
+        },
         "Studio": {
             "jobServiceType": "Studio",
             "endpoint": f"{reading.services.http_url}/runs/{name}?wsid={workspace}",

@@ -65,7 +65,7 @@ def view(reading: Reading, resource: Resource) -> Json:
         "provisioningState": "Succeeded",
         "tenantId": services.tenant,
         "discoveryUrl": f"{services.base_url}/discovery/workspaces/{guid}",
-        "mlFlowTrackingUri": f"{services.base_url}/mlflow/rest{resource.id}",
+        "mlFlowTrackingUri": f"{services.links_url}/mlflow/rest{resource.id}",
         "notebookInfo": {
             "resourceId": guid,
             "fqdn": services.base_url.split("://", 1)[1],

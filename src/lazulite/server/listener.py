@@ -111,8 +111,11 @@ def _with_limits(settings: Settings) -> type[Connection]:
     return type("LimitedConnection", (Connection,), {"limits": given})
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 picks a free one. Raises PortTaken."""
+def bind(host: str, port: int, before: int = 0) -> socket.socket:
+    """A socket that listens; port 0 takes the one from `before` where it is free, else any. Raises PortTaken."""
+    if port == 0 and before:
+        with contextlib.suppress(PortTaken):
+            return bind(host, before)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Coroutine
@@ -14,9 +15,9 @@ from typing import Any
 
 from lazulite.core.clock import now_iso
 from lazulite.core.version import VERSION
-from lazulite.server import ending, home, log_file, tls
+from lazulite.server import home, ports, tls
 from lazulite.server.compose import Addresses, compose
-from lazulite.server.listener import bind, listener
+from lazulite.server.listener import Listener, bind, listener
 from lazulite.server.settings import Settings
 
 log = logging.getLogger("lazulite.server")
@@ -25,15 +26,16 @@ log = logging.getLogger("lazulite.server")
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises HomeInUse, PortTaken and SettingsError before anything is served."""
     with home.locked(settings.home):
-        log_file.rotate(settings.home)
         keys = home.prepare(settings)
         certificates = tls.ensure(settings.tls_root, settings.public_host)
         with contextlib.ExitStack() as stack:
-            secure = stack.enter_context(bind(settings.host, settings.port))
-            plain = stack.enter_context(bind("127.0.0.1", settings.http_port))
-            ports = secure.getsockname()[1], plain.getsockname()[1]
+            before = ports.last(settings.home)
+            secure = stack.enter_context(bind(settings.host, settings.port, before.get("port", 0)))
+            plain = stack.enter_context(bind("127.0.0.1", settings.http_port, before.get("http_port", 0)))
+            port, http_port = secure.getsockname()[1], plain.getsockname()[1]
+            ports.remember(settings.home, port, http_port)
             addresses = Addresses(
-                f"https://{settings.public_host}:{ports[0]}", f"http://localhost:{ports[1]}", str(certificates.bundle)
+                f"https://{settings.public_host}:{port}", f"http://localhost:{http_port}", str(certificates.bundle)
             )
             run = _run(settings, keys, addresses, certificates, secure, plain)
             _loop(run)
@@ -49,6 +51,9 @@ async def _run(
 ) -> None:
     platform = await compose(settings, keys, addresses)
     servers = [listener(platform.application, settings, pem) for pem in (str(certificates.server), None)]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, servers)
     note = {
         "pid": os.getpid(),
         "port": secure.getsockname()[1],
@@ -60,7 +65,6 @@ async def _run(
         "isolation": {"kind": platform.isolation.kind, "detail": platform.isolation.detail},
         "runtime": {"kind": platform.runtime.kind, "detail": platform.runtime.detail},
     }
-    ending.heed(servers, settings.home / home.NOTE)
     await platform.start()
     _spare_the_collector()
     tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]
@@ -79,6 +83,11 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def _stop(servers: list[Listener]) -> None:
+    for server in servers:
+        server.should_exit = True
 
 
 def _loop(main: Coroutine[Any, Any, None]) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from lazulite.cli.client import call
 from lazulite.cli.home import running_server
 from lazulite.cli.main import main
+from lazulite.cli.variables import workspace_id
+from lazulite.core.command_line import RESOURCE_GROUP, SUBSCRIPTION
 
 ANYWHERE = ["--port", "0", "--http-port", "0"]
 
@@ -140,3 +143,53 @@ def test_activate_sets_this_process_and_starts_a_server(home: Path) -> None:
     again = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert (first.stdout, again.stdout) == ("True True False\n", "False True False\n")
     assert running_server(home) is not None
+
+
+def test_ports_are_kept_from_one_start_to_the_next(home: Path) -> None:
+    program = "import lazulite, os; a = lazulite.activate(os.environ['WHERE']); print(a.https_url, a.http_url)"
+    activated = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"WHERE": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert main(["down", "--home", str(home)]) == 0
+    assert main(["up", "--detach", "--home", str(home)]) == 0
+    server = running_server(home)
+    assert server is not None
+    assert [server.https_url, server.http_url] == activated
+    assert main(["down", "--home", str(home)]) == 0
+    done = lazulite("run", "--home", str(home), "--", "sh", "-c", "echo $IDENTITY_ENDPOINT")
+    assert done.stdout == f"{activated[1]}/msi/token\n"
+
+
+def test_mlflow_goes_to_the_workspace_of_the_config_json(home: Path, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    assert main(["up", "--detach", *ANYWHERE, "--home", str(home)]) == 0
+    made = {"subscription_id": SUBSCRIPTION, "resource_group": RESOURCE_GROUP, "workspace_name": "mlw-lab"}
+    (lab / "config.json").write_text(json.dumps(made))
+
+    def tracking(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "lazulite.cli.main", "run", *options, "--home", str(home)]
+        return subprocess.run(
+            [*command, "--", "sh", "-c", "echo $MLFLOW_TRACKING_URI"],
+            cwd=lab,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    before = tracking()
+    assert "mlw-lab" in before.stderr
+    assert before.stdout.endswith("/workspaces/mlw-default\n")
+    server = running_server(home)
+    assert server is not None
+    call(server, "PUT", f"{workspace_id(workspace='mlw-lab')}?api-version=2024-10-01", {"location": "local"})
+    after = tracking()
+    assert after.stdout == f"{server.http_url}/mlflow/rest{workspace_id(workspace='mlw-lab')}\n"
+    assert after.stderr == ""
+    assert tracking("--workspace", "mlw-default").stdout.endswith("/workspaces/mlw-default\n")
+    refused = tracking("--workspace", "nonesuch")
+    assert (refused.returncode, "nonesuch" in refused.stderr) == (1, True)

@@ -11,7 +11,7 @@ def test_clients_are_pointed_to_the_server() -> None:
     assert variables["IDENTITY_ENDPOINT"] == "http://localhost:8080/msi/token"
     assert variables["IDENTITY_HEADER"] == "key"
     assert variables["REQUESTS_CA_BUNDLE"] == variables["SSL_CERT_FILE"] == ADDRESS.bundle
-    assert variables["MLFLOW_TRACKING_URI"] == f"https://localhost:8443/mlflow/rest{workspace_id()}"
+    assert variables["MLFLOW_TRACKING_URI"] == f"http://localhost:8080/mlflow/rest{workspace_id()}"
     assert variables["MLFLOW_TRACKING_TOKEN"] == "token"
     assert variables["AZURE_ML_DISABLE_ON_DISK_CACHE"] == "true"
 

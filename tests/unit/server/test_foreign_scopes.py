@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.server.two_groups import A, B, WS_A, WS_B, Caller, TwoGroups, two_groups
+from tests.unit.server.two_groups import WS_A, WS_B, A, B, Caller, TwoGroups, two_groups
 
 from lazulite.core.arm_id import PROVIDER
 

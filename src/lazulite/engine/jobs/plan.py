@@ -133,6 +133,8 @@ def variables(job: Resource, facts: Facts, settings: EngineSettings) -> dict[str
         "IDENTITY_ENDPOINT": f"{settings.http_url}/msi/token",
         "MLFLOW_TRACKING_URI": tracking,
         "MLFLOW_REGISTRY_URI": tracking,
+        # The links are over TLS, which libraries in jobs insist on and browsers refuse. The job has a page of its own.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_RUN_ID": job.name,
         "MLFLOW_EXPERIMENT_ID": facts.experiment_id,
         "MLFLOW_EXPERIMENT_NAME": facts.experiment_name,
