@@ -7,13 +7,15 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from lazulite.storage.naming import METADATA_HEADER, SPELLED_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class Limits:
 
 #: How long a connection that was refused is read on, so that its client comes to read the refusal.
 _LINGER_S = 1.0
+
+
+_METADATA = METADATA_HEADER.encode()
 
 
 class Refused(Exception):
@@ -189,6 +194,8 @@ class Connection(HttpToolsProtocol):
         self._add_to_head(len(name) + len(value))
         if self._reading is _Reading.HEAD:  # what trails a body is no header of the request
             super().on_header(name, value)
+            if name[: len(_METADATA)].lower() == _METADATA:
+                cast(dict[str, Any], self.scope).setdefault(SPELLED_NAMES, []).append(name)
 
     def on_headers_complete(self) -> None:
         self._reading, self._since = _Reading.BODY, self.loop.time()

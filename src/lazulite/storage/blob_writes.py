@@ -9,7 +9,6 @@ from lazulite.storage.documents import parse_tags
 from lazulite.storage.errors import StorageError, invalid_header, missing_header, not_built
 from lazulite.storage.exchange import Answer, Exchange, version_headers
 from lazulite.storage.leases import change, check_blob_lease
-from lazulite.storage.naming import metadata
 from lazulite.storage.store import APPEND_BLOB, BLOCK_BLOB, Blob, Record
 
 _EARLY_BYTES = 1024 * 1024
@@ -40,7 +39,7 @@ async def put_blob(exchange: Exchange) -> Answer:
 
 
 async def set_metadata(exchange: Exchange) -> Answer:
-    found = metadata(exchange.request.headers)
+    found = exchange.request.metadata
     async with exchange.lock():
         blob = await exchange.changeable()
         blob.record.metadata = found
@@ -105,7 +104,7 @@ async def delete_blob(exchange: Exchange) -> Answer:
 def new_record(exchange: Exchange, kind: str, *, own: bool = True) -> Record:
     """The record that the request's headers describe. With `own`, its Content-* headers are the blob's."""
     request = exchange.request
-    record = Record(kind=kind, created=exchange.now(), metadata=metadata(request.headers))
+    record = Record(kind=kind, created=exchange.now(), metadata=request.metadata)
     _content_headers(record, exchange, own=own)
     tags = request.header("x-ms-tags")
     if tags:
@@ -128,7 +127,7 @@ def carry_over(record: Record, old: Blob | None, now: float) -> None:
 
 def is_directory_marker(record: Record) -> bool:
     """Whether this is how clients of flat accounts write a directory."""
-    return record.metadata.get("hdi_isfolder", "").lower() == "true"
+    return any(name.lower() == "hdi_isfolder" and value.lower() == "true" for name, value in record.metadata.items())
 
 
 def written_headers(blob: Blob) -> dict[str, str]:

@@ -11,7 +11,6 @@ from lazulite.storage.documents import HEAD, attribute, element, metadata_elemen
 from lazulite.storage.errors import StorageError, invalid_query
 from lazulite.storage.exchange import Answer, Exchange, content_type, http_date
 from lazulite.storage.leases import change, check_blob_lease, lease_headers
-from lazulite.storage.naming import metadata
 from lazulite.storage.store import AccessPolicy, Blob, Container, ContainerMissing, ContainerRecord, ListQuery, Record
 
 MAX_RESULTS = 5000
@@ -20,7 +19,7 @@ MAX_RESULTS = 5000
 async def create_container(exchange: Exchange) -> Answer:
     request = exchange.request
     _check_private(exchange)
-    record = ContainerRecord(metadata=metadata(request.headers))
+    record = ContainerRecord(metadata=request.metadata)
     async with exchange.lock():
         if await exchange.store.container(exchange.account, exchange.container) is not None:
             raise StorageError("ContainerAlreadyExists", f"The container '{exchange.container}' exists already.")
@@ -47,7 +46,7 @@ async def delete_container(exchange: Exchange) -> Answer:
 
 
 async def set_container_metadata(exchange: Exchange) -> Answer:
-    found = metadata(exchange.request.headers)
+    found = exchange.request.metadata
     async with exchange.lock():
         container = await _changeable(exchange)
         container.record.metadata = found

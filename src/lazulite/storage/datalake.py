@@ -21,6 +21,7 @@ from lazulite.storage.block_writes import keep_block
 from lazulite.storage.containers import decode_marker, encode_marker, existing
 from lazulite.storage.errors import StorageError, invalid_header, invalid_query
 from lazulite.storage.exchange import Answer, Exchange, http_date, version_headers
+from lazulite.storage.naming import add_metadata
 from lazulite.storage.store import BLOCK_BLOB, Blob, BlockChoice, ListQuery, Record
 
 _MAX_RESULTS = 5000
@@ -224,19 +225,18 @@ async def _rename(exchange: Exchange) -> Answer:
 def _record(exchange: Exchange) -> Record:
     record = new_record(exchange, BLOCK_BLOB, own=False)
     record.content_type = exchange.request.header("x-ms-content-type")
-    record.metadata |= _decode_properties(exchange.request.headers.get("x-ms-properties", ""))
+    for name, value in _decode_properties(exchange.request.headers.get("x-ms-properties", "")):
+        add_metadata(record.metadata, name, value)
     return record
 
 
-def _decode_properties(text: str) -> dict[str, str]:
-    found = {}
+def _decode_properties(text: str) -> Iterator[tuple[str, str]]:
     for item in text.split(",") if text else ():
         name, _, value = item.partition("=")
         try:
-            found[name.strip()] = base64.b64decode(value, validate=True).decode()
+            yield name.strip(), base64.b64decode(value, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise invalid_header("x-ms-properties", item[:100], "its value is not base64") from None
-    return found
 
 
 def _encode_properties(metadata: dict[str, str]) -> str:

@@ -144,8 +144,12 @@ def _refusal(error: StorageError) -> Answer:
     return Answer(error.status, headers, b"" if error.status == 304 else error.xml())
 
 
+def _wire_name(name: str) -> bytes:
+    return naming.HeaderName(name.encode()) if name.startswith(naming.METADATA_HEADER) else name.lower().encode()
+
+
 async def _send(scope: Scope, send: Send, answer: Answer) -> None:
-    headers = [(name.lower().encode(), value.encode("utf-8")) for name, value in answer.headers.items()]
+    headers = [(_wire_name(name), value.encode("utf-8")) for name, value in answer.headers.items()]
     headers.append((b"x-ms-request-id", b"%s-%012x" % (_STARTED, next(_numbers))))
     version = _DEFAULT_VERSION
     for name, value in scope["headers"]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
+from lazulite.storage import naming
 from lazulite.storage.addressing import Address, address
 from lazulite.storage.errors import StorageError, invalid_header, invalid_query
 
@@ -17,6 +18,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 #: Bodies that are documents (block lists, properties) and not content.
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+_METADATA_HEADER = naming.METADATA_HEADER.encode()
 
 
 class Disconnected(Exception):
@@ -26,10 +28,11 @@ class Disconnected(Exception):
 class Request:
     """`query` and `headers` have lower-case names and decoded values; `raw_path` is as the client sent it."""
 
-    __slots__ = ("_receive", "address", "client", "headers", "method", "query", "raw_path", "scheme")
+    __slots__ = ("_receive", "_scope", "address", "client", "headers", "method", "query", "raw_path", "scheme")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
+        self._scope = scope
         self.method: str = scope["method"]
         self.scheme: str = scope["scheme"]
         self.headers = {name.decode("latin-1"): _text(value) for name, value in scope["headers"]}
@@ -37,6 +40,16 @@ class Request:
         self.query: Mapping[str, str] = parse_query(scope["query_string"].decode("latin-1"))
         self.client: str = (scope.get("client") or ("",))[0]
         self.address: Address = address(self.raw_path, self.headers.get("host", ""), self.query)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The `x-ms-meta-*` headers by the names that follow, in the client's spelling. Raises StorageError 400."""
+        fields = [field for field in self._scope["headers"] if field[0].startswith(_METADATA_HEADER)]
+        names = self._scope.get(naming.SPELLED_NAMES) or [name for name, _ in fields]
+        start = len(_METADATA_HEADER)
+        return naming.metadata(
+            (name[start:].decode("latin-1"), _text(value)) for name, (_, value) in zip(names, fields, strict=True)
+        )
 
     @property
     def content_length(self) -> int | None:

@@ -16,7 +16,6 @@ from lazulite.storage.containers import decode_marker, encode_marker, existing
 from lazulite.storage.documents import HEAD, attribute, element, name_element
 from lazulite.storage.errors import StorageError, invalid_header, missing_header, not_built
 from lazulite.storage.exchange import Answer, Exchange, blob_not_found, version_headers
-from lazulite.storage.naming import metadata
 from lazulite.storage.ranges import byte_range
 from lazulite.storage.store import BLOCK_BLOB, Blob, Block, BlockChoice, ListQuery, Record
 
@@ -25,7 +24,7 @@ _MAX_FILE = 4 * 1024**4
 
 
 async def create_directory(exchange: Exchange) -> Answer:
-    record = Record(created=exchange.now(), metadata=metadata(exchange.request.headers))
+    record = Record(created=exchange.now(), metadata=exchange.request.metadata)
     async with exchange.lock():
         await existing(exchange)
         if await exchange.store.is_directory(exchange.account, exchange.container, exchange.name):
@@ -50,7 +49,7 @@ async def set_directory_metadata(exchange: Exchange) -> Answer:
         await _require_directory(exchange)
         blob = await exchange.stat()
         record = blob.record if blob else Record(created=exchange.now())
-        record.metadata = metadata(exchange.request.headers)
+        record.metadata = exchange.request.metadata
         written = await exchange.store.make_directory(exchange.account, exchange.container, exchange.name, record)
     return Answer(200, written_headers(written))
 

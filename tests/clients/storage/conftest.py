@@ -15,6 +15,7 @@ import pytest
 import trustme
 import uvicorn
 
+from lazulite.server.connection import Connection
 from lazulite.storage import BlobGateway, FolderStore, StorageAccount
 
 ACCOUNT = "acct1"
@@ -58,7 +59,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     authority.cert_pem.write_to_path(ca)
     store = FolderStore(folder / "root")
     config = uvicorn.Config(
-        lambda: None, host="127.0.0.1", port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+        lambda: None,
+        http=Connection,
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
@@ -71,6 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     plain = uvicorn.Server(
         uvicorn.Config(
             config.loaded_app,
+            http=Connection,
             host="127.0.0.1",
             port=0,
             log_level="warning",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import http.client
 import io
 import json
 import os
@@ -164,6 +165,51 @@ def test_ranges(container: ContainerClient) -> None:
     assert caught.value.error_code == "InvalidRange"
     container.upload_blob("empty", b"")
     assert container.download_blob("empty").readall() == b""
+
+
+MIXED = {"DocId": "7", "lower": "x", "UPPER_2": "x"}
+
+
+def test_names_of_metadata_keep_their_case(service: BlobServiceClient, container: ContainerClient) -> None:
+    container.set_container_metadata(MIXED)
+    assert container.get_container_properties().metadata == MIXED
+    listed = service.list_containers(name_starts_with=container.container_name, include_metadata=True)
+    assert [one.metadata for one in listed] == [MIXED]
+    new = service.create_container(f"c-{uuid.uuid4().hex}", metadata=MIXED)
+    assert new.get_container_properties().metadata == MIXED
+    put, blocks, append, copied, late = (container.get_blob_client(name) for name in ("p", "b", "a", "c", "l"))
+    put.upload_blob(b"x", metadata=MIXED)
+    blocks.stage_block("a1", b"x")
+    blocks.commit_block_list([BlobBlock("a1")], metadata=MIXED)
+    append.create_append_blob(metadata=MIXED)
+    copied.start_copy_from_url(put.url, metadata=MIXED)
+    late.upload_blob(b"x", metadata={"docid": "6"})
+    late.set_blob_metadata(MIXED)
+    for blob in (put, blocks, append, copied, late):
+        assert blob.get_blob_properties().metadata == MIXED, blob.blob_name
+        assert blob.download_blob().properties.metadata == MIXED or blob is append
+    assert {one.name: one.metadata for one in container.list_blobs(include=["metadata"])} == dict.fromkeys(
+        "abclp", MIXED
+    )
+    inherited = container.get_blob_client("i")
+    inherited.start_copy_from_url(put.url)
+    assert inherited.get_blob_properties().metadata == MIXED
+
+
+def test_names_of_metadata_that_differ_in_case_alone_are_one(server: Any, container: ContainerClient) -> None:
+    token = minted.container_sas(ACCOUNT, KEY, container.container_name, "rcw", soon(), protocol="https,http")
+    path = f"/storage/v1/{ACCOUNT}/{container.container_name}/x?{token}"
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+    pair = {"x-ms-meta-DocId": "7", "X-MS-Meta-docid": "8"}
+    connection.request("PUT", path, b"x", {"x-ms-blob-type": "BlockBlob"} | pair)
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["x-ms-error-code"]) == (400, "InvalidMetadata")
+    assert "'DocId' and 'docid'" in answer.read().decode()
+    assert not container.get_blob_client("x").exists()
+    connection.request("PUT", path, b"x", {"x-ms-blob-type": "BlockBlob", "X-MS-META-Two": "2"})
+    assert connection.getresponse().read() == b""
+    assert container.get_blob_client("x").get_blob_properties().metadata == {"Two": "2"}
+    connection.close()
 
 
 def test_metadata_headers_tags_tier(container: ContainerClient) -> None:

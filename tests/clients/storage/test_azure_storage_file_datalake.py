@@ -62,3 +62,20 @@ def test_rename_and_delete(system: FileSystemClient) -> None:
     with pytest.raises(HttpResponseError) as caught:
         list(system.get_paths("nowhere"))
     assert caught.value.error_code == "PathNotFound"
+
+
+def test_names_of_metadata_keep_their_case(system: FileSystemClient) -> None:
+    mixed = {"DocId": "7", "lower": "x"}
+    system.set_file_system_metadata(mixed)
+    assert system.get_file_system_properties().metadata == mixed
+    made = system.get_file_client("made")
+    made.create_file(metadata=mixed)
+    late = system.get_file_client("late")
+    late.create_file()
+    late.set_metadata(mixed)
+    for file in (made, late):
+        assert file.get_file_properties().metadata == mixed
+    folder = system.create_directory("folder", metadata=mixed)
+    assert folder.get_directory_properties().metadata == mixed | {"hdi_isfolder": "true"}
+    with pytest.raises(HttpResponseError, match="'DocId' and 'docid'"):
+        system.get_file_client("twice").create_file(metadata={"DocId": "7", "docid": "8"})

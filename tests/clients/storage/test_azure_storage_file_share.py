@@ -76,3 +76,17 @@ def test_signatures(share: ShareClient, server: Any, kind: str) -> None:
     client.upload_file("x", b"1")
     assert client.get_file_client("x").download_file().readall() == b"1"
     assert [item["name"] for item in client.list_directories_and_files()] == ["x"]
+
+
+def test_names_of_metadata_keep_their_case(share: ShareClient) -> None:
+    mixed = {"DocId": "7", "lower": "x"}
+    made = share.create_directory("made", metadata=mixed)
+    late = share.create_directory("late")
+    late.set_directory_metadata(mixed)
+    for folder in (made, late):
+        assert folder.get_directory_properties().metadata == mixed
+    file = made.get_file_client("file")
+    file.create_file(3, metadata=mixed)
+    assert file.get_file_properties().metadata == mixed
+    file.set_file_metadata(mixed | {"More": "y"})
+    assert file.get_file_properties().metadata == mixed | {"More": "y"}
