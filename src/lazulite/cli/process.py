@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -10,14 +11,14 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lazulite.cli.errors import CommandError
 from lazulite.cli.home import Server, described_server, process_exists, running_server
 
 _LOOK_EVERY_S = 0.02
 #: Exit codes of `python -m lazulite.server`.
-_SETTINGS, _HOME_IN_USE, _PORT_TAKEN = 2, 3, 4
+_SETTINGS, _HOME_IN_USE, _PORT_TAKEN, _UNUSABLE, _FULL = 2, 3, 4, 5, 6
 _LOG_KEPT_BYTES = 8 * 1024 * 1024
 
 
@@ -42,10 +43,8 @@ def start(home: Path, options: Options, *, timeout_s: float = 60) -> tuple[Serve
 
     It is its own session, so that neither a closed terminal nor Ctrl-C reaches it except through us.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = log_file(home)
-    _shorten(log)
-    with log.open("ab") as output:
+    with _opened(home, log) as output:
         start_of_log = output.tell()
         process = subprocess.Popen(
             _command(home, options),
@@ -131,9 +130,29 @@ def _until_ready(home: Path, process: subprocess.Popen[bytes], deadline: float) 
     raise _Exited
 
 
+def _opened(home: Path, log: Path) -> BinaryIO:
+    """The log, to be written at its end. Raises CommandError where the disk takes nothing more."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _shorten(log)
+        return log.open("ab")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise CommandError(f"{error.filename} cannot be used: {error.strerror}", "name another home") from None
+        raise _disk_full(home) from None
+
+
+def _disk_full(home: Path) -> CommandError:
+    return CommandError(
+        f"the disk that holds {home} is full",
+        f"make room there (`df -h {home}` shows how much there is), and start again: what was acknowledged is safe",
+    )
+
+
 def _why(home: Path, log: Path, start_of_log: int, code: int) -> CommandError:
     with log.open("rb") as written:
-        written.seek(start_of_log)
+        if start_of_log <= log.stat().st_size:  # else it began anew meanwhile
+            written.seek(start_of_log)
         said = written.read().decode(errors="replace").strip()
     if code == _PORT_TAKEN:
         return CommandError(
@@ -142,6 +161,10 @@ def _why(home: Path, log: Path, start_of_log: int, code: int) -> CommandError:
         )
     if code == _SETTINGS:
         return CommandError(_last_line(said), f"correct the option, LAZULITE_* variable or {home / 'settings.toml'}")
+    if code == _UNUSABLE:
+        return CommandError(_last_line(said), f"nothing was changed; the whole log is {log}")
+    if code == _FULL:
+        return _disk_full(home)
     if code == _HOME_IN_USE:
         return CommandError(f"another server holds {home} and does not answer yet", "try `lazulite status` in a moment")
     last = "\n".join(f"  {line}" for line in said.splitlines()[-12:])

@@ -71,6 +71,7 @@ class Engine:
         """Let go of everything. Runs go on, and the next engine attaches to them."""
         await self.loop.stop()
         if self._warming is not None:
+            self._warming.cancel()
             await asyncio.gather(self._warming, return_exceptions=True)
         for backend in self._backends:
             await backend.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 
+from lazulite.core.trouble import is_full, trouble
 from lazulite.server.home import HomeInUse
 from lazulite.server.listener import PortTaken
 from lazulite.server.process import serve
@@ -24,16 +26,40 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:
         serve(load(vars(parser.parse_args(arguments))))
-    except HomeInUse as error:
-        print(f"lazulite: a server runs on {error} already", file=sys.stderr)
-        return 3
-    except PortTaken as error:
-        print(f"lazulite: {error}", file=sys.stderr)
-        return 4
-    except (SettingsError, DatabaseUnusable, WrongSchema) as error:
-        print(f"lazulite: {error}", file=sys.stderr)
-        return 2
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        with contextlib.suppress(OSError):  # what is written here may lie on the full disk
+            print(f"lazulite: {_told(error)}", file=sys.stderr)
+        return code
     return 0
+
+
+def _exit_code(error: Exception) -> int | None:
+    """None where the server failed by a fault of its own. `lazulite up` says more for each."""
+    if is_full(error):
+        return 6
+    return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), None)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, HomeInUse):
+        return f"a server runs on {error} already"
+    if isinstance(error, PermissionError):
+        return f"{error.filename} cannot be used: {error.strerror}"
+    found = trouble(error)
+    return found.message if found is not None and not isinstance(error, DatabaseUnusable) else str(error)
+
+
+_EXIT_CODES: dict[type[Exception], int] = {
+    SettingsError: 2,
+    WrongSchema: 2,
+    HomeInUse: 3,
+    PortTaken: 4,
+    DatabaseUnusable: 5,
+    PermissionError: 5,
+}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from lazulite.core.errors import ApiError, not_found
 from lazulite.core.principal import Principal
+from lazulite.core.trouble import trouble
 from lazulite.core.web import AUTHENTICATED, MAX_BODY, PUBLIC, Route, arm_error
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, unauthenticated
@@ -77,9 +78,8 @@ class Application:
             response = _refusal(route, scope, error)
         except ClientDisconnect:
             return None  # nobody is there to be answered, and nothing failed here
-        except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            response = (route.errors if route else arm_error)(_internal(headers))
+        except Exception as raised:
+            response = (route.errors if route else arm_error)(_failure(scope, headers, raised))
         await response(scope, receive, send)
         return None
 
@@ -206,6 +206,16 @@ def _too_large(limit: int) -> ApiError:
         f"The body is larger than the {limit} bytes this operation takes. Upload files to a datastore instead.",
         target="body",
     )
+
+
+def _failure(scope: Scope, headers: dict[bytes, str], raised: Exception) -> ApiError:
+    """What the client is told, once the log has the reason."""
+    found = trouble(raised)
+    if found is None:
+        log.error("%s %s failed", scope["method"], scope["path"], exc_info=raised)
+        return _internal(headers)
+    log.error("%s %s: %s", scope["method"], scope["path"], found.message)
+    return found
 
 
 def _internal(headers: dict[bytes, str]) -> ApiError:

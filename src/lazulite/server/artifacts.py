@@ -61,6 +61,11 @@ class Artifacts:
         end = reader.blob.size if length is None else min(reader.blob.size, offset + length)
         return Content(reader.blob.size, _chunks(reader, offset, end))
 
+    async def size(self, workspace_id: str, name: str, *, datastore: str = ARTIFACT_DATASTORE) -> int | None:
+        account, container = await self._place(workspace_id, datastore)
+        found = await self._store.stat(account, container, name)
+        return found.size if found else None
+
     async def write(self, workspace_id: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
         check_blob(name)

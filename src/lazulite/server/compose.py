@@ -133,7 +133,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         tenant=keys.tenant,
     )
     sender = WebhookSender(secrets, private=settings.webhook_private_addresses)
-    mlflow = TrackingContext(database, artifacts, authority, sender)
+    mlflow = TrackingContext(database, artifacts, authority, sender, accounts)
     routes = [debug_plans.route(database, engine)]
     imports = Imports(context)
     routes += registries_api.routes(context, imports)

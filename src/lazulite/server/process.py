@@ -7,7 +7,6 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Coroutine
@@ -15,9 +14,9 @@ from typing import Any
 
 from lazulite.core.clock import now_iso
 from lazulite.core.version import VERSION
-from lazulite.server import home, ports, tls
+from lazulite.server import ending, home, log_file, ports, tls
 from lazulite.server.compose import Addresses, compose
-from lazulite.server.listener import Listener, bind, listener
+from lazulite.server.listener import bind, listener
 from lazulite.server.settings import Settings
 
 log = logging.getLogger("lazulite.server")
@@ -26,6 +25,7 @@ log = logging.getLogger("lazulite.server")
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises HomeInUse, PortTaken and SettingsError before anything is served."""
     with home.locked(settings.home):
+        log_file.rotate(settings.home)
         keys = home.prepare(settings)
         certificates = tls.ensure(settings.tls_root, settings.public_host)
         with contextlib.ExitStack() as stack:
@@ -51,9 +51,6 @@ async def _run(
 ) -> None:
     platform = await compose(settings, keys, addresses)
     servers = [listener(platform.application, settings, pem) for pem in (str(certificates.server), None)]
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, servers)
     note = {
         "pid": os.getpid(),
         "port": secure.getsockname()[1],
@@ -65,6 +62,7 @@ async def _run(
         "isolation": {"kind": platform.isolation.kind, "detail": platform.isolation.detail},
         "runtime": {"kind": platform.runtime.kind, "detail": platform.runtime.detail},
     }
+    ending.heed(servers, settings.home / home.NOTE)
     await platform.start()
     _spare_the_collector()
     tasks = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (secure, plain), strict=True)]
@@ -83,11 +81,6 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-def _stop(servers: list[Listener]) -> None:
-    for server in servers:
-        server.should_exit = True
 
 
 def _loop(main: Coroutine[Any, Any, None]) -> None:

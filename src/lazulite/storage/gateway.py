@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from lazulite.core.clock import Clock, utc_now
 from lazulite.core.paths import UnsafePath
+from lazulite.core.trouble import trouble
 from lazulite.storage import addressing, naming, routing
 from lazulite.storage.accounts import AccountDirectory
 from lazulite.storage.authorization import AuthoriseBearer, Authorizer
@@ -23,7 +24,6 @@ _log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 1024 * 1024
 _DEFAULT_VERSION = b"2021-08-06"
-_ENOSPC = 28
 _STARTED = os.urandom(10).hex().encode()
 _numbers = itertools.count(1)
 
@@ -89,14 +89,8 @@ class BlobGateway:
             return _refusal(StorageError("BlobNotFound", "The blob was deleted meanwhile."))
         except Disconnected:
             raise
-        except OSError as error:
-            _log.exception("storage request failed")
-            if error.errno == _ENOSPC:
-                return _refusal(StorageError("InternalError", "The disk is full.", status=507))
-            return _refusal(StorageError("InternalError", "The server encountered an internal error."))
-        except Exception:
-            _log.exception("storage request failed")
-            return _refusal(StorageError("InternalError", "The server encountered an internal error."))
+        except Exception as raised:
+            return _refusal(_failure(scope, raised))
 
     async def _carry_out(self, request: Request) -> Answer:
         where = request.address
@@ -137,6 +131,17 @@ def _route(request: Request) -> Operation:
     if request.address.service == "dfs":
         return routing.route_path(request)
     return routing.route_file(request)
+
+
+def _failure(scope: Scope, raised: Exception) -> StorageError:
+    """What the client is told, once the log has the reason."""
+    found = trouble(raised)
+    if found is None:
+        _log.error("storage request failed", exc_info=raised)
+        return StorageError("InternalError", "The server encountered an internal error.")
+    _log.error("%s %s: %s", scope["method"], scope["path"], found.message)
+    code = "ServerBusy" if found.status == 503 else found.code
+    return StorageError(code, found.message, headers=found.headers, status=found.status)
 
 
 def _refusal(error: StorageError) -> Answer:

@@ -53,6 +53,9 @@ class ArtifactStore(Protocol):
     ) -> Content:
         """The bytes from `offset` on; `size` is that of the whole file. Raises NoSuchArtifact."""
 
+    async def size(self, workspace_id: str, name: str, *, datastore: str = ARTIFACT_DATASTORE) -> int | None:
+        """Of a file, in bytes; None where there is none of that name."""
+
     async def write(self, workspace_id: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         """Create or replace a file in the artifact datastore; it is durable when this returns."""
 

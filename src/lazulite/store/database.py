@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from lazulite.core.errors import ApiError, bad_request
 from lazulite.core.extras import install_command
+from lazulite.core.trouble import trouble
 from lazulite.store import schema
 
 T = TypeVar("T")
@@ -29,8 +31,10 @@ _GROUP_LIMIT = 512
 #: A PostgreSQL backend tells others of up to 64 savepoints cheaply.
 _GROUP_LIMIT_POSTGRES = 60
 _LOCK, _LOCK_WAIT = 0x1A2711E, "15s"  # longer than PostgreSQL takes to notice that a killed server is gone
+_MOMENT_S = 1.0
 _PATIENCE_S = 0.02  # how long a reader waits for the one before it
 _CHANGED = "lazulite_changed"
+_BEGIN = "lazulite_begin"
 
 
 class DatabaseUnusable(Exception):
@@ -43,19 +47,24 @@ class Database:
     >>> value = await database.read(lambda c: c.scalar(sa.text("select 1")))
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises DatabaseUnusable and `schema.WrongSchema`."""
-        self.engine, self._writing = _engines(url)
+    def __init__(self, url: str, *, busy_s: float = 30.0) -> None:
+        """`busy_s` is how long another program's lock on SQLite's file is waited for.
+
+        Raises DatabaseUnusable and `schema.WrongSchema`.
+        """
+        self.engine, self._writing = _engines(url, busy_s)
         self._sqlite = self.engine is self._writing
         self._group_limit = _GROUP_LIMIT if self._sqlite else _GROUP_LIMIT_POSTGRES
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
+        self._reading_now: set[Any] = set()  # the driver's connections that are at work
+        self._writing_now: set[Any] = set()
         self._listeners: list[Listener] = []
         try:
             with self._writing.begin() as connection:
                 schema.ensure(connection)
-        except sa.exc.OperationalError as error:
+        except sa.exc.DBAPIError as error:
             raise DatabaseUnusable(_why(self.engine.url, error)) from None
         self._writer = threading.Thread(target=self._write_loop, name="store-write", daemon=True)
         self._writer.start()
@@ -77,7 +86,7 @@ class Database:
 
     def read_sync(self, function: Callable[[Connection], T]) -> T:
         """`read` for threads without an event loop."""
-        with self._turn(), self.engine.connect() as connection:
+        with self._turn(), self.engine.connect() as connection, _noted(connection, self._reading_now):
             try:
                 return function(connection)
             except sa.exc.DataError as error:
@@ -88,12 +97,24 @@ class Database:
         self._listeners.append(listener)
 
     def close(self) -> None:
-        """Finish what was submitted and close. Idempotent."""
+        """Finish what was submitted and close; what takes longer than a moment is interrupted. Idempotent."""
         self._queue.put(None)
-        self._writer.join(timeout=30)
-        self._readers.shutdown(wait=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._interrupt(self._reading_now)
+        self._writer.join(_MOMENT_S)
+        if self._writer.is_alive():
+            self._interrupt(self._writing_now)
+            self._writer.join(_MOMENT_S)
         self._writing.dispose()
         self.engine.dispose()
+
+    def _interrupt(self, drivers: set[Any]) -> None:
+        """End the statements that run, until nothing does or a moment is over: functions may start further ones."""
+        deadline = time.monotonic() + _MOMENT_S
+        while drivers and time.monotonic() < deadline:
+            for driver in tuple(drivers):
+                (driver.interrupt if self._sqlite else driver.cancel)()
+            time.sleep(_PATIENCE_S)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -115,7 +136,7 @@ class Database:
         return future
 
     def _write_loop(self) -> None:
-        connection = self._writing.connect()
+        connection = self._writing.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         try:
             while (first := self._queue.get()) is not None:
                 group, ended = self._take(first)
@@ -139,7 +160,7 @@ class Database:
         live = [write for write in group if write.future.set_running_or_notify_cancel()]
         try:
             connection.info[_CHANGED] = set()  # connects anew where the connection was lost
-            with connection.begin():
+            with _noted(connection, self._writing_now), connection.begin():
                 for write in live:
                     write.run(connection)
         except Exception as error:  # the commit itself failed: nothing of the group happened
@@ -185,6 +206,16 @@ class _Write:
             self.future.set_result(self.result)
 
 
+@contextmanager
+def _noted(connection: Connection, at_work: set[Any]) -> Iterator[None]:
+    driver = connection.connection.driver_connection
+    at_work.add(driver)
+    try:
+        yield
+    finally:
+        at_work.discard(driver)
+
+
 def changed(connection: Connection, keys: Iterable[str]) -> None:
     """Announce, once this transaction has committed, that these resources changed: subscribers get the hint."""
     connection.info.setdefault(_CHANGED, set()).update(keys)
@@ -195,10 +226,10 @@ def _refused(error: sa.exc.DataError) -> ApiError:
     return bad_request(f"The database cannot take a value of this request: {error.orig}")
 
 
-def _engines(url: str) -> tuple[Engine, Engine]:
+def _engines(url: str, busy_s: float) -> tuple[Engine, Engine]:
     """What reads and what writes: the same for SQLite."""
     if url.startswith("sqlite"):
-        engine = _sqlite(url)
+        engine = _sqlite(url, busy_s)
         return engine, engine
     try:
         return _postgres(url)
@@ -222,24 +253,42 @@ def _postgres(url: str) -> tuple[Engine, Engine]:
     return reading, writing
 
 
-def _why(url: sa.URL, error: sa.exc.OperationalError) -> str:
+def _why(url: sa.URL, error: sa.exc.DBAPIError) -> str:
     if getattr(error.orig, "sqlstate", None) == "55P03":
         return f"another server uses the database {url!r}; one database is one server's"
-    return f"the database {url!r} cannot be used: {error.orig}"
+    found = trouble(error)
+    todo = _TODO.get(found.code, "").format(file=url.database) if found is not None else ""
+    return f"the database {url!r} cannot be used: {error.orig}{todo}"
 
 
-def _sqlite(url: str) -> Engine:
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, pool_size=8)
+_TODO = {
+    "DatabaseLocked": ". Another program holds it: `fuser -v {file}` names it; end that one, and start again",
+    "DatabaseDamaged": ". Put a copy of the database in its place, save what can be read with `sqlite3 {file} .recover`, "
+    "or move it away to begin anew: `mv {file} {file}.broken; rm -f {file}-wal {file}-shm`",
+    "DatabaseUnavailable": ". See whether the file and its folder belong to you and can be written, or whether the "
+    "database's server runs",
+    "InsufficientStorage": ". Make room on its disk, and start again",
+}
+
+
+def _sqlite(url: str, busy_s: float) -> Engine:
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": busy_s}, pool_size=8)
 
     @sa.event.listens_for(engine, "connect")
     def _configure(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.isolation_level = None  # SQLAlchemy's own BEGIN below, so that savepoints work
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "cache_size=-65536"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={int(busy_s * 1000)}",
+            "cache_size=-65536",
+        ):
             dbapi_connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # Readers start deferred, so that they never wait; the writer takes its lock when it first writes.
-        connection.exec_driver_sql("BEGIN")
+        # Readers start deferred, so that they never wait. The writer takes its lock at once: only then does SQLite wait
+        # for whoever holds it, and not where a transaction that has read comes to write.
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
     return engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
@@ -26,10 +26,11 @@ OWN_FOLDER = "MLflowArtifacts"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or folder: `name` in a datastore."""
+    """A file or folder: `name` in a datastore. `version` is where the files of the model version that was named lie."""
 
     datastore: str
     name: str
+    version: str = ""
 
 
 async def list_of_run(call: Call) -> Json:
@@ -103,7 +104,7 @@ async def get_artifact_of_version(call: Call) -> Response:
     def read(c: Connection) -> Place:
         _, found = registry.get_version(c, call, name, version)
         datastore, folder = registry.place_of(found)
-        return Place(datastore, join(folder, path))
+        return Place(datastore, join(folder, path), folder)
 
     return await _send(call, await call.read(read))
 
@@ -147,6 +148,7 @@ async def delete(call: Call) -> Json:
 
 
 async def _send(call: Call, place: Place) -> Response:
+    place = await settled(call, place)
     try:
         content = await call.context.artifacts.read(call.workspace, place.name, datastore=place.datastore)
     except NoSuchArtifact:
@@ -163,7 +165,25 @@ async def _send(call: Call, place: Place) -> Response:
 
 async def _list(call: Call, place: Place) -> list[Entry]:
     found = await call.context.artifacts.list(call.workspace, place.name, datastore=place.datastore)
+    if not found and place.name == place.version:
+        size = await call.context.artifacts.size(call.workspace, place.name, datastore=place.datastore)
+        found = [] if size is None else [Entry(place.name.replace("#", "_"), size)]
     return sorted(found, key=lambda entry: entry.name)
+
+
+async def settled(call: Call, place: Place) -> Place:
+    """The place itself; of a model version that is one file, listed as a folder with that file in it, the file."""
+    file = place.version.rsplit("/", 1)[-1]
+    if not place.version or place.name not in {f"{place.version}/{name}" for name in spellings(file)}:
+        return place
+    size = await call.context.artifacts.size(call.workspace, place.version, datastore=place.datastore)
+    return place if size is None else Place(place.datastore, place.version)
+
+
+def spellings(name: str) -> set[str]:
+    """The names by which MLflow's clients ask for a file: they take no `#`, decode `%20`, and a `?` ends the address."""
+    plain = name.replace("#", "_")
+    return {name, plain, unquote(plain), plain.partition("?")[0], unquote(plain).partition("?")[0]}
 
 
 def place_at(c: Connection, call: Call, path: str, *, write: bool = False) -> Place:
@@ -178,7 +198,7 @@ def place_at(c: Connection, call: Call, path: str, *, write: bool = False) -> Pl
         case ["models", name, version, *rest] if not write:
             _, found = registry.get_version(c, call, name, version)
             datastore, folder = registry.place_of(found)
-            return Place(datastore, join(folder, "/".join(rest)))
+            return Place(datastore, join(folder, "/".join(rest)), folder)
         case [_, "models", model_id, "artifacts", *rest]:
             model = model_of(c, call, model_id)
             if write and model.run_id:

@@ -20,6 +20,7 @@ from lazulite.store import runs as run_store
 from lazulite.store.artifacts import RUN_CONTAINER, RUN_ORIGIN, ArtifactStore, run_folder
 from lazulite.store.database import Database
 from lazulite.store.experiments import Experiment
+from lazulite.store.locations import StorageLocator
 from lazulite.store.runs import Run
 from lazulite.tracking.errors import error, invalid, no_such_experiment, no_such_run
 from lazulite.tracking.fields import Fields
@@ -36,6 +37,7 @@ class TrackingContext:
     artifacts: ArtifactStore
     authority: str
     webhooks: WebhookSender
+    storage: StorageLocator
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import web
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, NoSuchArtifact, run_folder
-from lazulite.tracking.artifacts import Place, check_path, join, model_of, place_at
+from lazulite.tracking.artifacts import Place, check_path, join, model_of, place_at, settled
 from lazulite.tracking.call import Call
 from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import does_not_exist, error, invalid
@@ -63,7 +63,7 @@ async def abort(call: Call) -> Json:
 async def presigned(call: Call) -> Json:
     """`mlflow-artifacts/presigned/<path>`: where a file can be read in ranges."""
     path = str(call.request.path_params["artifact_path"])
-    place = await call.read(lambda c: place_at(c, call, path))
+    place = await settled(call, await call.read(lambda c: place_at(c, call, path)))
     url, size = await _readable(call, place)
     return {"url": url, "headers": {}, "file_size": size}
 
@@ -105,11 +105,10 @@ async def _readable(call: Call, place: Place) -> tuple[str, int]:
     store = call.context.artifacts
     if place.datastore != ARTIFACT_DATASTORE:
         raise error("NOT_IMPLEMENTED", f"Files of the datastore '{place.datastore}' are read through this server only.")
-    folder, _, name = place.name.rpartition("/")
-    found = next((e for e in await store.list(call.workspace, folder) if e.name == place.name), None)
-    if found is None or found.size is None:
-        raise does_not_exist(f"There is no artifact '{name}'.")
-    return await store.sas_url(call.workspace, place.name, "r"), found.size
+    size = await store.size(call.workspace, place.name)
+    if size is None:
+        raise does_not_exist(f"There is no artifact '{place.name.rsplit('/', 1)[-1]}'.")
+    return await store.sas_url(call.workspace, place.name, "r"), size
 
 
 async def _body(call: Call) -> Fields:

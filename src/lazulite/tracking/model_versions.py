@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from sqlalchemy.engine import Connection
 
@@ -12,7 +12,7 @@ from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, datastore_uri
-from lazulite.resources import storage_accounts
+from lazulite.resources import places, storage_accounts
 from lazulite.store import logged_models, resources
 from lazulite.store import runs as run_store
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, run_folder
@@ -37,6 +37,7 @@ _NEWEST_FIRST = Order("attribute", "last_updated_timestamp", ascending=False)
 _PROMPT_SOURCES = ("dummy-source", "prompt-template")
 _VERSIONS_TAG = "mlflow.modelVersions"
 _RUN_ARTIFACT = re.compile(r"^(?:.*/experiments/[^/]+/runs/|[^/]+/)(?P<run>[^/]+)/artifacts(?:/(?P<path>.*))?$")
+_PLUGIN_ARTIFACTS = "azureml://artifacts/"
 _LOGGED_MODEL = re.compile(r"models:/(m-[^/]+)/?")
 
 
@@ -216,15 +217,44 @@ def _model_uri(c: Connection, call: Call, source: str, model_id: str | None) -> 
     if match := re.fullmatch(r"models:/([^/]+)/([^/]+)/?", source):
         _, version = registry.get_version(c, call, match[1], match[2])
         return str(version.properties["modelUri"])
-    parts = urlsplit(source)
-    path = unquote(parts.path).strip("/")
-    if ".." in path.split("/") or "\0" in path:
-        raise _relative(source)
-    if parts.scheme == "mlflow-artifacts" or (parts.scheme == "azureml" and "/runs/" in path):
+    scheme, path = _taken_apart(source)
+    if scheme == "mlflow-artifacts" or (scheme == "azureml" and "/runs/" in path):
         return _in_artifacts(call, _folder(c, call, path, source))
-    if not parts.scheme or parts.scheme == "file":
+    if source.startswith(_PLUGIN_ARTIFACTS):
+        return _in_artifacts(call, source.removeprefix(_PLUGIN_ARTIFACTS).strip("/"))
+    if len(scheme) < 2 or scheme == "file":  # a letter alone is a drive
         raise _refused(source)
     _check_is_not_anothers(c, call, source)
+    return _in_full(c, call, source)
+
+
+def _taken_apart(source: str) -> tuple[str, str]:
+    """(scheme, path) of an address whose names may hold `#`, `?` and `%`, which mean nothing here. Raises ApiError."""
+    match = re.match(r"(?:(?P<scheme>[A-Za-z][\w+.-]*):)?(?://[^/]*)?(?P<path>.*)", source, re.DOTALL)
+    assert match  # anything does
+    path = match["path"].strip("/")
+    for spelled in (path, unquote(path)):
+        if ".." in spelled.split("/") or "\0" in spelled:
+            raise _relative(source)
+    return (match["scheme"] or "").lower(), path
+
+
+def _in_full(c: Connection, call: Call, source: str) -> str:
+    """Places in a datastore and outputs of jobs as Azure's clients write them; other addresses stay as they are."""
+    try:
+        place = asset_reference.place(source)
+    except ValueError:
+        return source
+    match place:
+        case DatastorePlace(datastore, path, None):
+            return datastore_uri(call.workspace, datastore, path)
+        case JobOutputPlace(job, "artifacts" | "default", path):
+            return _in_artifacts(call, join(run_folder(job), path))
+        case JobOutputPlace():
+            try:
+                return places.locate(c, call.workspace, call.context.storage, source, target="source").uri
+            except ApiError as refused:
+                raise (does_not_exist if refused.status == 404 else invalid)(refused.message) from None
     return source
 
 
@@ -261,7 +291,7 @@ def _folder(c: Connection, call: Call, path: str, source: str) -> str:
         return _logged_model(c, call, match[1]).path
     if found := _RUN_ARTIFACT.match(path):
         return f"{run_folder(found['run'])}/{found['path'] or ''}".rstrip("/")
-    if urlsplit(source).scheme == "azureml":
+    if source.startswith("azureml:"):
         raise _refused(source)
     return join(OWN_FOLDER, "/".join(part for part in path.split("/") if part))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,50 @@ def test_a_model_registered_by_mlflow_is_an_asset(
     changed = client.get_model_version("by-mlflow", "1")
     assert (changed.tags, changed.description) == ({"c": "d"}, "said by the SDK")
     assert mlflow.pyfunc.load_model("models:/by-mlflow/1").predict([[3.0]])[0] == pytest.approx(6)
+
+
+@pytest.mark.parametrize("path", ["plain", "a b", "a b/one.pkl"])
+def test_a_version_made_of_a_runs_address_has_azures(
+    ml_client: MLClient, mlflow: Any, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "one.pkl").write_text("weights")
+    with mlflow.start_run() as run:
+        mlflow.log_artifact(str(tmp_path / "one.pkl"), path.removesuffix("/one.pkl"))
+    client, name = mlflow.MlflowClient(), f"of-run-{path.replace(' ', '').replace('/', '')}"
+    client.create_registered_model(name)
+    client.create_model_version(name, f"runs:/{run.info.run_id}/{path}", run.info.run_id)
+    seen = ml_client.models.get(name, "1")
+    assert seen.path.endswith(f"/datastores/workspaceartifactstore/paths/ExperimentRun/dcid.{run.info.run_id}/{path}")
+    ml_client.models.download(name, "1", download_path=str(tmp_path / "sdk"))
+    (to := tmp_path / "mlflow").mkdir()
+    by_mlflow = mlflow.artifacts.download_artifacts(f"models:/{name}/1", dst_path=str(to))
+    for folder in (tmp_path / "sdk", Path(by_mlflow)):
+        assert [found.read_text() for found in folder.rglob("one.pkl") if found.is_file()] == ["weights"]
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [("one.pkl", "one.pkl"), ("one #1.pkl", "one _1.pkl"), ("what?.bin", "what?.bin"), ("100%20.pkl", "100 .pkl")],
+)
+def test_a_model_of_one_file_is_that_file_to_mlflow(
+    ml_client: MLClient, mlflow: Any, tmp_path: Path, file: str, named: str
+) -> None:
+    """Under a name that its client takes: it refuses a `#` in what it is told, and decodes `%20`."""
+    (tmp_path / file).write_text("weights")
+    name = f"of-file-{file.encode().hex()}"
+    ml_client.models.create_or_update(Model(name=name, version="1", path=str(tmp_path / file), type="custom_model"))
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(name, "best", "1")
+    for uri in (f"models:/{name}/1", f"models:/{name}@best", client.get_model_version_download_uri(name, "1")):
+        assert [found.path.rsplit("/", 1)[-1] for found in mlflow.artifacts.list_artifacts(uri)] == [named]
+        (tmp_path / "to").mkdir(exist_ok=True)
+        folder = mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / "to"))
+        assert [(each.name, each.read_text()) for each in Path(folder).rglob("*") if each.is_file()] == [
+            (named, "weights")
+        ]
+        shutil.rmtree(tmp_path / "to")
+    with pytest.raises(Exception, match="MLmodel"):
+        mlflow.pyfunc.load_model(f"models:/{name}/1")
 
 
 @pytest.mark.parametrize("kind", ["mlflow_model", "custom_model"])

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +14,7 @@ from sqlalchemy.engine import Connection
 from tests.postgres_fixture import Postgres
 
 from lazulite.core.errors import ApiError
+from lazulite.core.trouble import trouble
 from lazulite.store import resources
 from lazulite.store.database import Database, DatabaseUnusable
 
@@ -176,3 +182,38 @@ def test_what_cannot_be_reached_is_said() -> None:
     with pytest.raises(DatabaseUnusable, match=r"\*\*\*.*cannot be used") as caught:
         Database("postgresql+psycopg://me:secret@/x?host=/nowhere")
     assert "secret" not in str(caught.value)
+
+
+async def test_a_lock_of_another_program_is_waited_for_and_then_told(tmp_path: Path) -> None:
+    path = tmp_path / "locked.db"
+    database = Database(f"sqlite:///{path}", busy_s=0.3)
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("begin immediate")
+    began = time.monotonic()
+    with pytest.raises(sa.exc.OperationalError) as caught:
+        # It reads first: a transaction that takes its lock only then is not made to wait.
+        await database.write(lambda c: resources.insert(c, a_resource("a")))
+    assert time.monotonic() - began >= 0.3
+    found = trouble(caught.value)
+    assert found is not None
+    assert (found.status, found.code, found.headers) == (503, "DatabaseLocked", {"Retry-After": "5"})
+    threading.Timer(0.1, lambda: holder.execute("rollback")).start()
+    assert await database.write(lambda c: c.scalar(sa.text("select 1"))) == 1
+    holder.close()
+    database.close()
+
+
+def test_closing_ends_what_runs(database_url: str) -> None:
+    database = Database(database_url)
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+    reading = ThreadPoolExecutor(1).submit(database.read_sync, lambda c: c.scalar(sa.text(endless)))
+    while not database._reading_now:
+        time.sleep(0.01)
+    began = time.monotonic()
+    database.close()
+    with pytest.raises(sa.exc.OperationalError) as caught:
+        reading.result(timeout=10)
+    assert time.monotonic() - began < 5
+    found = trouble(caught.value)
+    assert found is not None
+    assert found.code == "ServerBusy"

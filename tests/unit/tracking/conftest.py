@@ -67,6 +67,10 @@ class MemoryArtifacts:
 
         return Content(len(data), chunks())
 
+    async def size(self, workspace_id: str, name: str, *, datastore: str = ARTIFACT_DATASTORE) -> int | None:
+        data = self.files.get((workspace_id.lower(), datastore, name))
+        return None if data is None else len(data)
+
     async def write(self, workspace_id: str, name: str, chunks: AsyncIterator[bytes]) -> None:
         self.files[workspace_id.lower(), ARTIFACT_DATASTORE, name] = b"".join([chunk async for chunk in chunks])
 
@@ -82,6 +86,19 @@ class MemoryArtifacts:
 
     async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
         return f"{self.url}/blob/{name}?sp={permissions}"
+
+
+class OwnAccounts:
+    """A StorageLocator that knows the account `own`, whose blobs lie nowhere on this machine."""
+
+    def own_account(self, account_name: str) -> str | None:
+        return "own" if account_name == "own" else None
+
+    def local_path(self, account: str, container: str, blob_path: str) -> None:
+        return None
+
+    def sas_url(self, account: str, container: str, blob_path: str, permissions: str, hours: float) -> str:
+        return f"https://own/{container}/{blob_path}?sp={permissions}"
 
 
 class Harness:
@@ -177,6 +194,6 @@ def sender() -> WebhookSender:
 
 @pytest.fixture
 async def api(database: Database, artifacts: MemoryArtifacts, sender: WebhookSender) -> AsyncIterator[Api]:
-    harness = Harness(routes(TrackingContext(database, artifacts, "localhost:8443", sender)))
+    harness = Harness(routes(TrackingContext(database, artifacts, "localhost:8443", sender, OwnAccounts())))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(harness), base_url="http://test") as http:
         yield Api(http)

@@ -15,7 +15,7 @@ from lazulite.tracking.routes import NOT_BUILT, routes
 from lazulite.tracking.webhook_delivery import WebhookSender
 from lazulite.vault.sealed import SealedSecrets
 
-from .conftest import WS, MemoryArtifacts
+from .conftest import WS, MemoryArtifacts, OwnAccounts
 
 #: Of these the newest client's server does everything and ours nothing.
 FIRST_WORDS_NOT_BUILT = {
@@ -37,7 +37,7 @@ def endpoints() -> list[tuple[str, str]]:
 @pytest.fixture
 def router(database: Database, artifacts: MemoryArtifacts) -> Any:
     sender = WebhookSender(SealedSecrets(bytes(32)))
-    return Router(routes(TrackingContext(database, artifacts, "localhost", sender)))
+    return Router(routes(TrackingContext(database, artifacts, "localhost", sender, OwnAccounts())))
 
 
 def test_what_is_not_built_is_what_we_say() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -30,6 +31,80 @@ async def test_a_version_is_a_model_asset(api: Any, database: Database) -> None:
     )
     assert (stored.properties["modelType"], stored.properties["tags"]) == ("mlflow_model", {"t": "1"})
     assert (await a_version(api))["version"] == "2"
+
+
+LEAD = "azureml://subscriptions/sub/resourcegroups/rg/workspaces/ws/datastores"
+
+
+@pytest.mark.parametrize(
+    ("source", "uri"),
+    [
+        ("runs:/RUN/plain", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/plain"),
+        ("runs:/RUN/a b/one #1.pkl", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/a b/one #1.pkl"),
+        ("runs:/RUN/what?/100%20", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/what?/100%20"),
+        ("mlflow-artifacts:/0/RUN/artifacts/hash #1", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/hash #1"),
+        ("mlflow-artifacts://host:80/0/RUN/artifacts/m?", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/m?"),
+        ("mlflow-artifacts:/0/RUN/artifacts/100%20", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/100%20"),
+        (
+            "azureml://host/mlflow/v2.0/subscriptions/s/experiments/1/runs/RUN/artifacts/m#1",
+            "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/m#1",
+        ),
+        ("azureml://artifacts/ExperimentRun/dcid.RUN/m", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/m"),
+        ("azureml://jobs/RUN/outputs/artifacts/paths/m/", "workspaceartifactstore/paths/ExperimentRun/dcid.RUN/m"),
+        ("azureml://datastores/workspaceblobstore/paths/up/m", "workspaceblobstore/paths/up/m"),
+    ],
+)
+async def test_the_address_of_a_version_is_azures_whatever_its_source(
+    api: Any, database: Database, source: str, uri: str
+) -> None:
+    run_id = await api.a_run()
+    await api.post("registered-models/create", name="m")
+    source = source.replace("RUN", run_id)
+    made = await api.post("model-versions/create", name="m", source=source, run_id=run_id)
+    assert made["model_version"]["source"] == source
+    stored = await database.read(lambda c: resources.get(c, f"{api.workspace}/models/m/versions/1"))
+    assert stored is not None
+    assert stored.properties["modelUri"] == f"{LEAD}/{uri}".replace("RUN", run_id)
+
+
+async def test_an_output_that_no_job_has_is_refused(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    run_id = await api.a_run()
+    for job, said in (("nope", "no job or run 'nope'"), (run_id, "has no output 'x'")):
+        source = f"azureml://jobs/{job}/outputs/x/paths/m"
+        status, code, message = await api.refused("POST", "model-versions/create", name="m", source=source)
+        assert (status, code, said in message) == (404, "RESOURCE_DOES_NOT_EXIST", True), message
+
+
+async def test_an_address_elsewhere_is_kept_for_those_who_reach_it(api: Any) -> None:
+    await api.post("registered-models/create", name="m")
+    for version, source in enumerate(("s3://bucket/m", "dbfs:/m", "gs://bucket/a b"), 1):
+        await api.post("model-versions/create", name="m", source=source)
+        query = {"name": "m", "version": str(version)}
+        assert (await api.get("model-versions/get-download-uri", **query))["artifact_uri"] == source
+        response = await api.call("GET", f"artifacts?path=models/m/{version}", api="api/2.0/mlflow-artifacts/")
+        assert response.status_code == 400
+        assert f"lie at '{source}'" in response.json()["message"] or f"'{source}' is no address" in response.text
+
+
+@pytest.mark.parametrize("name", ["one.pkl", "one #1.pkl", "what?.bin", "100%20.pkl", "a b"])
+async def test_a_version_of_one_file_is_a_folder_with_it(
+    api: Any, database: Database, artifacts: Any, name: str
+) -> None:
+    spec = {"properties": {"modelUri": f"azureml://datastores/workspaceblobstore/paths/up/{name}"}}
+    new = resources.new(f"{api.workspace}/models/sdk/versions/1", VERSION, spec)
+    await database.write(lambda c: resources.insert(c, new, by="ada"))
+    artifacts.files[api.workspace.lower(), "workspaceblobstore", f"up/{name}"] = b"bytes"
+    proxy = "api/2.0/mlflow-artifacts/"
+    listed = await api.call("GET", "artifacts", api=proxy, params={"path": "models/sdk/1"})
+    assert listed.json() == {"files": [{"path": name.replace("#", "_"), "is_dir": False, "file_size": 5}]}
+    for asked in (name, unquote(name).replace("#", "_").partition("?")[0]):
+        got = await api.call("GET", f"artifacts/models/sdk/1/{quote(asked)}", api=proxy)
+        assert got.content == b"bytes", asked
+    page = {"name": "sdk", "version": "1", "path": name}
+    assert (await api.call("GET", "model-versions/get-artifact", api="", params=page)).content == b"bytes"
+    for other in ("MLmodel", f"{quote(name)}/x"):
+        assert (await api.call("GET", f"artifacts/models/sdk/1/{other}", api=proxy)).status_code == 404
 
 
 async def test_an_asset_is_a_version(api: Any, database: Database, artifacts: Any) -> None:

@@ -27,7 +27,7 @@ from lazulite.tracking.webhook_delivery import Refused, WebhookCourier, WebhookS
 from lazulite.tracking.webhook_events import EVENTS
 from lazulite.vault.sealed import SealedSecrets
 
-from .conftest import Api, Harness, MemoryArtifacts
+from .conftest import Api, Harness, MemoryArtifacts, OwnAccounts
 
 
 @dataclass
@@ -291,7 +291,7 @@ async def test_without_leave_nothing_goes_to_private_addresses(
     database: Database, artifacts: MemoryArtifacts, receiver: Receiver
 ) -> None:
     strict = WebhookSender(SealedSecrets(bytes(32)))
-    harness = Harness(routes(TrackingContext(database, artifacts, "localhost", strict)))
+    harness = Harness(routes(TrackingContext(database, artifacts, "localhost", strict, OwnAccounts())))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(harness), base_url="http://test") as http:
         api = Api(http)
         for url in (receiver.url, "https://127.0.0.1/x", "https://localhost/x", "http://example.org/x"):
