@@ -168,8 +168,11 @@ class _Endpoint:
         return JsonResponse(found, 201 if created else 200)
 
     async def delete(self, request: Request) -> Response:
-        found = await write.delete(self._context, self._type, _path_id(request), write.Origin.of(request))
-        return Response(b"", 200 if found else 204)
+        id_ = _path_id(request)
+        deleted = await write.delete(self._context, self._type, id_, write.Origin.of(request))
+        if deleted.operation is not None:
+            return Response(b"", 202, lro.headers(self._context, id_, deleted.operation, location_only=True))
+        return Response(b"", 200 if deleted.found else 204)
 
     def _action(self, action: Action) -> Handler:
         async def handler(request: Request) -> Response:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lazulite.api import filters, write
+from lazulite.api import filters, lro, write
 from lazulite.api.context import ApiContext, document, system_data
 from lazulite.api.crud import canonical
 from lazulite.core.arm_id import PROVIDER
@@ -18,6 +17,7 @@ from lazulite.core.errors import ApiError, bad_request, not_found, not_implement
 from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
 from lazulite.model import wire
 from lazulite.resources import registries, storage_accounts, workspace_template, workspaces
+from lazulite.resources.declaration import Call
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
@@ -125,17 +125,29 @@ class _Management:
         return JsonResponse(_group(stored), 201 if created else 200)
 
     async def delete_group(self, request: Request) -> Response:
-        def check(connection: Connection, id_: str) -> None:
+        """Everything in the group goes, as on Azure; the operation is over when its files are erased."""
+        id_ = canonical(request.scope["path"])
+        after: write.After = []
+
+        def transaction(connection: Connection) -> str | None:
+            if resources.get(connection, id_) is None:
+                return None
+            reading = self._context.reading(connection, request)
             for type_ in (workspaces.TYPE, registries.TYPE):
                 for row in resources.under(connection, id_, type_.type):
-                    raise ApiError(
-                        409,
-                        "ResourceGroupNotEmpty",
-                        f"The resource '{type_.collection}/{row.name}' lies in this resource group; delete it first.",
-                        target=row.name,
-                    )
+                    call = Call(connection, reading.services, reading.principal, reading.query, row)
+                    if type_.remove:
+                        type_.remove(call)
+                    after.extend(call.after)
+            write.erase(self._context, connection, id_, after)
+            return lro.start_deletion(connection, id_, reading.principal)
 
-        return await self._erase(request, check)
+        operation = await self._context.database.write(transaction)
+        for task in after:
+            await task()
+        if operation is None:
+            return Response(b"", 204)
+        return Response(b"", 202, lro.headers(self._context, id_, operation, location_only=True))
 
     async def deploy(self, request: Request) -> Response:
         """Create the workspace that the SDK's template describes; done when the answer is."""
@@ -208,7 +220,12 @@ class _Management:
         return JsonResponse(storage_accounts.view(found))
 
     async def delete_dependent(self, request: Request) -> Response:
-        return await self._erase(request, lambda _connection, _id: None)
+        id_ = canonical(request.scope["path"])
+        after: write.After = []
+        found = await self._context.database.write(lambda c: write.erase(self._context, c, id_, after))
+        for task in after:
+            await task()
+        return Response(b"", 200 if found else 204)
 
     async def storage_keys(self, request: Request) -> Response:
         account = canonical(request.scope["path"]).rsplit("/", 1)[0]
@@ -218,19 +235,6 @@ class _Management:
             raise not_found(f"There is no storage account '{account.rsplit('/', 1)[1]}' on this server.", "name")
         keys = [{"keyName": f"key{n}", "value": value, "permissions": "FULL"} for n, value in enumerate(pair, 1)]
         return JsonResponse({"keys": keys})
-
-    async def _erase(self, request: Request, check: Callable[[Connection, str], None]) -> Response:
-        id_ = canonical(request.scope["path"])
-        after: write.After = []
-
-        def transaction(connection: Connection) -> int:
-            check(connection, id_)
-            return write.erase(self._context, connection, id_, after)
-
-        found = await self._context.database.write(transaction)
-        for task in after:
-            await task()
-        return Response(b"", 200 if found else 204)
 
     async def _require(self, path: str) -> Resource:
         id_ = canonical(path)

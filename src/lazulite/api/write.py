@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 
 from lazulite.api.context import ApiContext, document
-from lazulite.api.lro import start
+from lazulite.api.lro import start, start_deletion
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
@@ -22,7 +22,7 @@ from lazulite.core.web import principal
 from lazulite.model import labels, wire
 from lazulite.resources import storage_accounts, versions
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
-from lazulite.store import resources
+from lazulite.store import erasures, resources
 from lazulite.store.resources import Json, Resource
 
 After = list[Callable[[], Awaitable[None]]]
@@ -96,25 +96,34 @@ async def patch(context: ApiContext, type_: ResourceType, id_: str, body: Json, 
     return await _run(context, transaction)
 
 
-async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Origin) -> Resource | None:
-    """Remove a resource and what lies below it; None where nothing was there."""
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """`found` says whether there was anything; `operation` ends when its files are erased, None where it had none."""
 
-    def transaction(connection: Connection) -> tuple[Resource | None, After]:
+    found: bool
+    after: After = field(default_factory=list)
+    operation: str | None = None
+
+
+async def delete(context: ApiContext, type_: ResourceType, id_: str, origin: Origin) -> Deleted:
+    """Remove a resource and what lies below it."""
+
+    def transaction(connection: Connection) -> Deleted:
         existing = resources.get(connection, id_)
         if existing is None or versions.is_hidden(connection, type_, id_):
-            return None, []
+            return Deleted(False)
         check_preconditions(origin, existing)
         call = Call(connection, context.services, origin.principal, origin.query, existing)
         if type_.remove:
             type_.remove(call)
         erase(context, connection, id_, call.after)
-        resources.record(connection, id_, "deleted", {"by": origin.principal.id})
-        return existing, call.after
+        operation = start_deletion(connection, id_, origin.principal) if erasures.pending(connection, id_) else None
+        return Deleted(True, call.after, operation)
 
-    found, after = await context.database.write(transaction)
-    for task in after:
+    deleted = await context.database.write(transaction)
+    for task in deleted.after:
         await task()
-    return found
+    return deleted
 
 
 def erase(context: ApiContext, connection: Connection, id_: str, after: After) -> int:
@@ -124,8 +133,8 @@ def erase(context: ApiContext, connection: Connection, id_: str, after: After) -
 
     What is to be done once the transaction is durable is added to `after`.
     """
+    storage_accounts.erase(connection, id_)
     context.services.secrets.delete(connection, id_)
-    after.extend(storage_accounts.forget(connection, context.services, id_))
     if context.directory.forget(connection, id_):
         after.append(context.directory.refresh)
     return resources.delete(connection, id_)

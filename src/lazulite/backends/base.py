@@ -16,13 +16,15 @@ Handle = dict[str, Any]
 class RunKey:
     """One attempt of one job: the name under which a backend starts at most one run.
 
-    `workspace` is the workspace's ARM id, `job_key` the key of the job's resource.
+    `workspace` is the workspace's ARM id, `job_key` the key of the job's resource and `row` its number, which tells a
+    job from one that had its name before.
     """
 
     workspace: str
     job: str
     job_key: str
     attempt: int = 1
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True)

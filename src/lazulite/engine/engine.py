@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from lazulite.backends.base import Backend
 from lazulite.core.clock import Clock, utc_now
 from lazulite.engine.computes import ComputeController
+from lazulite.engine.erasures import ErasureController
 from lazulite.engine.jobs.controller import JobController, active_runs
 from lazulite.engine.jobs.environment import EnvironmentPlanner, Environments
 from lazulite.engine.jobs.plan import Planned
@@ -51,7 +52,8 @@ class Engine:
         computes = ComputeController(database, settings, clock)
         sweeps = SweepController(database, settings, storage, clock)
         pipelines = PipelineController(database, settings, storage, clock, self.wake)
-        self.loop = Loop([jobs, computes, sweeps, pipelines], monotonic=monotonic, sweep_s=sweep_s)
+        erasures = ErasureController(database, storage, jobs.runs_below)
+        self.loop = Loop([jobs, computes, sweeps, pipelines, erasures], monotonic=monotonic, sweep_s=sweep_s)
         database.subscribe(self.loop.hint)
 
     async def start(self) -> None:

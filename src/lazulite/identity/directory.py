@@ -15,6 +15,7 @@ from lazulite.core import arm_id
 from lazulite.core.errors import ApiError, bad_request, nearest
 from lazulite.core.principal import Principal
 from lazulite.identity.roles import BUILT_IN, JOB, Role, named
+from lazulite.store import resources
 from lazulite.store.database import Database
 from lazulite.store.tables import principals, role_assignments
 
@@ -116,10 +117,8 @@ class Directory:
         Whoever makes something of the same name later starts with nobody's rights. Returns whether there were any; then
         call `refresh` after it.
         """
-        key = arm_id.key(scope)
-        column = role_assignments.c.scope
-        below = column.startswith(key + "/", autoescape=True)
-        return bool(connection.execute(role_assignments.delete().where((column == key) | below)).rowcount)
+        held = resources.at_or_below(role_assignments.c.scope, scope)
+        return bool(connection.execute(role_assignments.delete().where(held)).rowcount)
 
     async def refresh(self) -> None:
         await self._database.read(self._load)

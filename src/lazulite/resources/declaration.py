@@ -56,10 +56,6 @@ class Storage(StorageLocator, Protocol):
         """Whether two places hold files of the same names and bytes."""
         ...
 
-    async def clear(self, account: str) -> None:
-        """Remove all containers of an account that is given up, with what they hold. Idempotent."""
-        ...
-
 
 class Access(Protocol):
     def allows(self, principal: Principal, action: str, scope: str) -> bool:

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id, names
@@ -17,10 +18,13 @@ from lazulite.core.clock import iso, utc_now
 from lazulite.core.errors import conflict, not_implemented, validation
 from lazulite.model import asset_reference, job_status, wire
 from lazulite.model.job_status import JobState
-from lazulite.resources import job_reruns, job_rules, pipeline_rules, resubmission, sweep_rules
+from lazulite.resources import job_reruns, job_rules, pipeline_rules, places, resubmission, sweep_rules
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
-from lazulite.store import archive, resources, runs
+from lazulite.store import archive, erasures, ownership, resources, runs
+from lazulite.store.artifacts import run_folder
+from lazulite.store.locations import StorageLocator
 from lazulite.store.resources import Json, Resource
+from lazulite.store.tables import resources as table
 
 #: What checks a job of each kind and pins what it refers to; a kind without an entry is refused with 501.
 CHECKS: dict[str, Callable[[Write], Json]] = {
@@ -29,6 +33,7 @@ CHECKS: dict[str, Callable[[Write], Json]] = {
     "Sweep": sweep_rules.check_sweep_job,
 }
 _KNOWN = ("Command", "Pipeline", "Sweep", "AutoML", "Spark", "FineTuning", "Distillation", "Labeling")
+_CHUNK = 500
 _NOTE = "mlflow.note.content"  # where MLflow keeps a run's description
 #: A node takes about a kilobyte: room for pipelines far beyond 30,000 of them.
 _MAX_BODY = 256 * 1024 * 1024
@@ -68,6 +73,7 @@ def prepare(write: Write) -> None:
         "notes": not_started(properties.get("services")),
     }
     write.state = JobState.NOT_STARTED
+    _check_erased(write)
     if runs.get(write.connection, write.workspace, write.name) is not None:
         raise conflict(
             f"There is a run '{write.name}' in this workspace already; a job needs a name of its own.", "name"
@@ -83,6 +89,17 @@ def prepare(write: Write) -> None:
         status="SCHEDULED",
         job=True,
     )
+
+
+def _check_erased(write: Write) -> None:
+    """Raises ApiError 409 where files of a job that had this name are still there."""
+    deleted = erasures.pending(write.connection, write.id)
+    if deleted or erasures.pending_at(write.connection, write.workspace, run_folder(write.name)):
+        raise conflict(
+            f"A job '{write.name}' was deleted and its files are being erased. Try again in a moment.",
+            "name",
+            code="JobBeingDeleted",
+        )
 
 
 def view(reading: Reading, resource: Resource) -> Json:
@@ -138,15 +155,33 @@ def remove(call: Call) -> None:
             "status",
             code="JobNotTerminal",
         )
-    _forget(call.connection, call.resource)
+    forget(call.connection, call.services.storage, call.resource)
 
 
-def _forget(connection: Connection, job: Resource) -> None:
-    """Remove a job's run, and the jobs it was the parent of with theirs."""
-    for child in resources.children(connection, job.key, TYPE.type):
-        _forget(connection, child)
-        resources.delete(connection, child.id)
-    runs.delete(connection, arm_id.workspace_of(job.id), job.name)
+def forget(connection: Connection, storage: StorageLocator, job: Resource) -> None:
+    """Remove a job's run, with the jobs and runs it was the parent of, and have their files erased.
+
+    What they made of data stays, as on Azure, and so does what assets and logged models name.
+    """
+    workspace, jobs = arm_id.workspace_of(job.id), [job.name]
+    for child in _below(connection, job.key):
+        resources.delete(connection, child)
+        jobs.append(child.rsplit("/", 1)[1])
+    place = places.artifacts(connection, workspace, storage, job.name, "")
+    for run in ownership.delete_runs(connection, workspace, jobs):
+        if place.account is not None:
+            erasures.note(connection, job.id, place.account, place.container, run_folder(run), workspace)
+
+
+def _below(connection: Connection, key: str) -> list[str]:
+    """The ids of the jobs that a job is the parent of, to any depth."""
+    found, above = list[str](), [key]
+    while above:
+        query = sa.select(table.c.id).where(table.c.parent.in_(above[:_CHUNK]), table.c.type == TYPE.type.lower())
+        ids = list(connection.scalars(query))
+        found += ids
+        above = above[_CHUNK:] + [arm_id.key(id_) for id_ in ids]
+    return found
 
 
 def cancel(call: Call) -> Answer:

@@ -9,8 +9,7 @@ import base64
 import os
 import re
 import uuid
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,9 +18,9 @@ from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, conflict
 from lazulite.resources import linked
-from lazulite.resources.declaration import Call, Reading, Services, Write
+from lazulite.resources.declaration import Call, Reading, Write
 from lazulite.resources.linked import Kind
-from lazulite.store import resources
+from lazulite.store import erasures, resources
 from lazulite.store.resources import Json, Resource
 from lazulite.store.tables import resources as table
 from lazulite.vault.sealed import SealedSecrets
@@ -113,16 +112,9 @@ def claim_containers(write: Write, account_id: str, guid: str) -> tuple[list[str
     return blobs, shares
 
 
-def forget(connection: Connection, services: Services, scope: str) -> list[Callable[[], Awaitable[None]]]:
-    """What is to be done once the removal of `scope` is durable: the files of the accounts at it and below go too."""
-    gone = [row for row in all_accounts(connection) if f"{row.key}/".startswith(f"{arm_id.key(scope)}/")]
-    names_ = [row.name for row in gone if (first := named(connection, row.name)) is None or first.key == row.key]
-    return [partial(services.storage.clear, name) for name in names_]
-
-
 def remove(call: Call, id_: str) -> None:
     """Remove an account with its keys and files, inside the transaction that removes what stands on it."""
-    call.after.extend(forget(call.connection, call.services, id_))
+    erase(call.connection, id_, call.resource.id)
     resources.delete(call.connection, id_)
     call.services.secrets.delete(call.connection, id_)
 
@@ -131,6 +123,17 @@ def view(account: Resource) -> Json:
     """The document of an account, vault or component as clients are told it."""
     shown = {name: value for name, value in account.spec.items() if name != _ARTIFACTS_OF}
     return {**shown, "id": account.id, "name": account.name, "type": account.type}
+
+
+def erase(connection: Connection, scope: str, deleted: str | None = None) -> None:
+    """Have the files of the accounts at `scope` and below it erased: to be called before their rows are removed.
+
+    `deleted` is what they are deleted with, where that is not `scope` itself.
+    """
+    for row in all_accounts(connection):
+        at_or_below = f"{row.key}/".startswith(f"{arm_id.key(scope)}/")
+        if at_or_below and ((first := named(connection, row.name)) is None or first.key == row.key):
+            erasures.note(connection, deleted or scope, row.name)
 
 
 def keys(connection: Connection, secrets: SealedSecrets, account_id: str) -> tuple[str, str] | None:

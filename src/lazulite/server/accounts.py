@@ -6,7 +6,8 @@ One object stands behind the blob gateway, the rules of resources, the engine an
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -101,9 +102,16 @@ class StorageAccounts:
                 return False
         return True
 
-    async def clear(self, account: str) -> None:
-        for container in await self._store.containers(account):
-            await self._store.delete_container(account, container.name)
+    async def erase(self, account: str, container: str | None, path: str, kept: Collection[str]) -> None:
+        if container is None:
+            await self._store.delete_account(account)
+            return
+        with suppress(ContainerMissing):
+            if not kept and await self._store.is_directory(account, container, path):
+                await self._store.delete_directory(account, container, path)
+            async for blob in _blobs(self._store, Files(account, container, path)):
+                if not any(blob.name == name or blob.name.startswith(f"{name}/") for name in kept):
+                    await self._store.delete(account, container, blob.name)
 
     def _changed(self, keys: frozenset[str]) -> None:
         if any("/providers/microsoft.storage/storageaccounts/" in key for key in keys):

@@ -26,6 +26,7 @@ class Artifacts:
         self._accounts = accounts
         self._store = store
         self._places: dict[str, tuple[str, str]] = {}
+        database.subscribe(self._changed)
 
     async def list(
         self, workspace_id: str, prefix: str, *, datastore: str = ARTIFACT_DATASTORE, recursive: bool = False
@@ -95,6 +96,11 @@ class Artifacts:
     async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
         account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
         return self._accounts.sas_url(account, container, name, permissions, _SAS_HOURS)
+
+    def _changed(self, keys: frozenset[str]) -> None:
+        for key in keys:
+            if "/datastores/" in key:
+                self._places.pop(key.replace("/datastores/", "/"), None)
 
     async def _place(self, workspace_id: str, datastore: str) -> tuple[str, str]:
         key = f"{arm_id.key(workspace_id)}/{datastore.lower()}"

@@ -160,6 +160,14 @@ class FolderDisk:
         place.forget_staged(container)
         shutil.rmtree(trash, ignore_errors=True)
 
+    def delete_account(self, account: str) -> None:
+        for container in self.containers(account):
+            self.delete_container(account, container.name)
+        shutil.rmtree(self.root / account, ignore_errors=True)
+        with self._lock:
+            self._accounts.pop(account, None)
+        sync_directory(self.root)
+
     def list(self, account: str, container: str, query: ListQuery) -> Page:
         def describe(fd: int, status: os.stat_result, name: str) -> Blob | None:
             return self.describe(account, container, fd, status, name)

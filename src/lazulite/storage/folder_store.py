@@ -72,6 +72,9 @@ class FolderStore:
     async def delete_container(self, account: str, container: str) -> None:
         await self._run(self._disk.delete_container, account, container)
 
+    async def delete_account(self, account: str) -> None:
+        await self._run(self._disk.delete_account, account)
+
     # ---- blobs
 
     async def list(self, account: str, container: str, query: ListQuery) -> Page:

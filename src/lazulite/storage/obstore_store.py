@@ -97,6 +97,10 @@ class ObstoreStore:
             for key, _ in await self._keys(prefix):
                 await self._delete(key)
 
+    async def delete_account(self, account: str) -> None:
+        for container in await self.containers(account):
+            await self.delete_container(account, container.name)
+
     # ---- blobs
 
     async def list(self, account: str, container: str, query: ListQuery) -> Page:

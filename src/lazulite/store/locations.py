@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -22,4 +23,11 @@ class StorageLocator(Protocol):
 
     def sas_url(self, account: str, container: str, blob_path: str, permissions: str, hours: float) -> str:
         """An address of the blob (or, with an empty path, the container) that grants `permissions` by itself."""
+        ...
+
+    async def erase(self, account: str, container: str | None, path: str, kept: Collection[str]) -> None:
+        """Remove what lies below `path` in a container, but for the paths in `kept` and all below those.
+
+        Without a container the whole account goes. Idempotent.
+        """
         ...

@@ -1,6 +1,9 @@
-"""Which rows hang on which: what goes when a workspace goes."""
+"""Which rows hang on which: what goes when a workspace or a run goes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +15,10 @@ from lazulite.store import trace_tables as trace
 from lazulite.store import webhook_tables as webhook
 from lazulite.store.experiments import workspace_number
 
+T = TypeVar("T")
+_CHUNK = 500
+_NAMES: sa.BindParameter[list[str]] = sa.bindparam("names", expanding=True)
+
 
 def delete_workspace(c: Connection, workspace_id: str) -> None:
     """Remove all that MLflow's clients and jobs left in a workspace: experiments, runs, traces and what hangs on them.
@@ -21,6 +28,46 @@ def delete_workspace(c: Connection, workspace_id: str) -> None:
     workspace = workspace_number(workspace_id)
     for table in OF_WORKSPACES:
         _delete(c, table, table.c.workspace == workspace)
+
+
+def delete_runs(c: Connection, workspace_id: str, run_ids: Iterable[str]) -> list[str]:
+    """Remove runs with those below them and all that was logged to them; return the ids of what there was.
+
+    Models and traces that came of them stay, and name them no more.
+    """
+    workspace, found = workspace_number(workspace_id), dict[int, str]()
+    which: sa.ColumnElement[bool] = run.runs.c.key.in_(_NAMES)
+    names = [run_id.lower() for run_id in run_ids]
+    while names:
+        query = sa.select(run.runs.c.number, run.runs.c.run_id).where(run.runs.c.workspace == workspace, which)
+        level = dict(row for some in _chunks(names) for row in c.execute(query, {"names": some}).tuples())
+        names = [level[number] for number in level.keys() - found.keys()]
+        found |= level
+        which = ~run.runs.c.job & run.runs.c.parent.in_(_NAMES)
+    for some in _chunks(list(found)):
+        _delete(c, run.runs, run.runs.c.number.in_(some))
+        _unname(c, workspace, [found[number] for number in some])
+    return list(found.values())
+
+
+def _unname(c: Connection, workspace: int, run_ids: list[str]) -> None:
+    """Take the names of runs that are gone from what stays: a run made later under one of them is another."""
+    for column in (run.runs.c.created_in, run.logged_models.c.run_id, trace.traces.c.created_in):
+        table = column.table
+        c.execute(table.update().where(table.c.workspace == workspace, column.in_(run_ids)).values({column: None}))
+    for table, owner in ((trace.trace_runs, trace.traces), (run.logged_model_metrics, run.logged_models)):
+        number = table.c[OWNED[owner][0]]
+        mine = sa.select(owner.c.number).where(owner.c.workspace == workspace)
+        c.execute(table.delete().where(table.c.run_id.in_(run_ids), number.in_(mine)))
+    mine = sa.select(run.experiments.c.number).where(run.experiments.c.workspace == workspace)
+    source = review.issues.c.source_run_id
+    c.execute(
+        review.issues.update().where(source.in_(run_ids), review.issues.c.experiment.in_(mine)).values({source: None})
+    )
+
+
+def _chunks(values: list[T]) -> Iterator[list[T]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
 
 
 def _delete(c: Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> None:

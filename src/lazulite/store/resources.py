@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from lazulite.core import arm_id
 from lazulite.core.clock import now_iso
 from lazulite.store.database import changed
-from lazulite.store.tables import events, resources
+from lazulite.store.tables import events, operations, resources
 
 Json = dict[str, Any]
 _CHUNK = 1000  # keys in one IN list
@@ -59,11 +59,7 @@ class Resource:
 _GET = sa.select(resources).where(resources.c.key == sa.bindparam("wanted"))
 _EXISTS = sa.select(resources.c.sequence).where(resources.c.key == sa.bindparam("wanted"))
 _GET_MANY = sa.select(resources).where(resources.c.key.in_(sa.bindparam("wanted", expanding=True)))
-_LABELLED = (
-    sa.select(resources)
-    .where(resources.c.type == sa.bindparam("wanted"), resources.c.label == sa.bindparam("labelled"))
-    .order_by(resources.c.sequence)
-)
+_KEY = resources.c.key
 _INSERT = resources.insert().returning(resources.c.sequence)
 _UPDATE = resources.update().where(resources.c.key == sa.bindparam("wanted"))
 _UPDATE_MATCHING = _UPDATE.where(resources.c.etag == sa.bindparam("etag_read"))
@@ -92,6 +88,11 @@ def get(connection: Connection, id_: str) -> Resource | None:
 
 def exists(connection: Connection, id_: str) -> bool:
     return connection.execute(_EXISTS, {"wanted": arm_id.key(id_)}).first() is not None
+
+
+def lives(connection: Connection, resource: Resource) -> bool:
+    """Whether that very resource is still there, and not one made later under its name."""
+    return connection.scalar(_EXISTS, {"wanted": resource.key}) == resource.sequence
 
 
 def get_many(connection: Connection, ids: Iterable[str]) -> list[Resource]:
@@ -143,12 +144,27 @@ def set_archived(connection: Connection, ids: Iterable[str], archived: bool) -> 
 
 
 def delete(connection: Connection, id_: str) -> int:
-    """Remove a resource and everything below it; return how many were removed."""
-    key = arm_id.key(id_)
-    below = resources.c.key.startswith(key + "/", autoescape=True)
-    result = connection.execute(resources.delete().where((resources.c.key == key) | below))
-    changed(connection, [key])
-    return int(result.rowcount)
+    """Remove a resource and everything below it, with their history; return how many there were.
+
+    Operations on them are over: whoever comes under their names later has no part in them.
+    """
+    gone = list(connection.scalars(resources.delete().where(at_or_below(resources.c.key, id_)).returning(_KEY)))
+    connection.execute(events.delete().where(at_or_below(events.c.resource, id_)))
+    running = at_or_below(operations.c.resource, id_) & (operations.c.state == "InProgress")
+    connection.execute(operations.update().where(running).values(state="Succeeded", ended_at=now_iso()))
+    changed(connection, gone)
+    return len(gone)
+
+
+def at_or_below(column: sa.ColumnElement[str], scope: str) -> sa.ColumnElement[bool]:
+    """Whether a column of keys names `scope` or what lies below it, as an index can answer."""
+    return (column == arm_id.key(scope)) | below(column, scope)
+
+
+def below(column: sa.ColumnElement[str], scope: str) -> sa.ColumnElement[bool]:
+    """Whether a column of keys names what lies below `scope`, as an index can answer."""
+    key = arm_id.key(scope)
+    return (column > f"{key}/") & (column < f"{key}0")  # in the order of code points `0` follows `/`
 
 
 def children(
@@ -178,8 +194,8 @@ def children(
 
 def under(connection: Connection, scope: str, type_: str) -> list[Resource]:
     """All resources of a type anywhere below a scope (a subscription, a group, a workspace)."""
-    below = resources.c.key.startswith(arm_id.key(scope) + "/", autoescape=True)
-    query = sa.select(resources).where(resources.c.type == type_.lower(), below).order_by(resources.c.sequence)
+    where = (resources.c.type == type_.lower()) & below(resources.c.key, scope)
+    query = sa.select(resources).where(where).order_by(resources.c.sequence)
     return [_resource(row) for row in connection.execute(query)]
 
 
@@ -191,9 +207,9 @@ def in_states(connection: Connection, type_: str, states: Sequence[str]) -> list
 
 def labelled(connection: Connection, scope: str, type_: str, label: str) -> list[Resource]:
     """The resources of a type below a scope that carry a promoted label, oldest first."""
-    below = arm_id.key(scope) + "/"
-    rows = connection.execute(_LABELLED, {"wanted": type_.lower(), "labelled": label})
-    return [_resource(row) for row in rows if row.key.startswith(below)]
+    labelled = (resources.c.type == type_.lower()) & (resources.c.label == label)
+    query = sa.select(resources).where(labelled & below(resources.c.key, scope)).order_by(resources.c.sequence)
+    return [_resource(row) for row in connection.execute(query)]
 
 
 def record(connection: Connection, id_: str, kind: str, data: Json | None = None) -> None:

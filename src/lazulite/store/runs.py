@@ -21,9 +21,6 @@ from lazulite.store.bulk import upsert
 from lazulite.store.experiments import DEFAULT_ID, Experiment, workspace_number
 from lazulite.store.run_tables import (
     experiments,
-    metric_points,
-    run_datasets,
-    run_models,
     run_params,
     run_tags,
     runs,
@@ -301,17 +298,6 @@ def latest_metrics(c: Connection, workspace_id: str, run_ids: Sequence[str]) -> 
 def ensure_experiment(c: Connection, workspace_id: str, name: str) -> str:
     """The id of the experiment of that name, made if need be."""
     return experiment_store.ensure(c, workspace_id, name).id
-
-
-def delete(c: Connection, workspace_id: str, run_id: str) -> bool:
-    """Remove a run and all that was logged to it; say whether it was there."""
-    run = get(c, workspace_id, run_id)
-    if run is None:
-        return False
-    for table in (run_tags, run_params, metric_points, latest_points, run_datasets, run_models):
-        c.execute(table.delete().where(table.c.run == run.number))
-    c.execute(runs.delete().where(runs.c.number == run.number))
-    return True
 
 
 def from_row(row: Row[*tuple[Any, ...]]) -> Run:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from lazulite.store.tables import metadata
 
 #: Rises with every change of the tables that a database made earlier does not have.
-VERSION = 2
+VERSION = 3
 
 _versions = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
 

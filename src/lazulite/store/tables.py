@@ -30,17 +30,32 @@ resources = sa.Table(
     sa.Index("resources_children", "parent", "type", "sequence"),
     sa.Index("resources_state", "type", "state"),
     sa.Index("resources_label", "type", "label"),
+    sqlite_autoincrement=True,  # a row's number is never another's, so that it tells a resource from its namesake
 )
 
-#: Long-running operations a client may poll.
+#: Long-running operations a client may poll. `state` InProgress: it follows from its resource, by the document.
 operations = sa.Table(
     "operations",
     metadata,
     sa.Column("id", sa.String, primary_key=True),
-    sa.Column("resource", sa.String, nullable=False),
+    sa.Column("resource", sa.String, nullable=False, index=True),  # lower case
     sa.Column("state", sa.String, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
     sa.Column("started_at", sa.String, nullable=False),
+    sa.Column("ended_at", sa.String),
+)
+
+#: Files of what was deleted, until they are gone. `scope` is the key of what was deleted.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("scope", sa.String, nullable=False, index=True),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("container", sa.String),  # NULL: the account as a whole
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("home", sa.String, nullable=False),  # key of the workspace whose assets may lie among the files
+    sa.Index("erasures_path", "home", "path"),
 )
 
 #: Sealed secrets: ciphertext only, the key lies outside the database.
@@ -72,7 +87,7 @@ role_assignments = sa.Table(
     sa.Column("scope", sa.String, nullable=False),  # lower case
 )
 
-#: Append-only history of what happened to resources.
+#: Append-only history of what happened to resources; it goes with them.
 events = sa.Table(
     "events",
     metadata,

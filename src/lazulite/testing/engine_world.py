@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lazulite.engine.jobs.facts import Facts
 from lazulite.model import job_status
 from lazulite.model.job_status import JobState, JobStatus
 from lazulite.model.run_plan import EnvironmentPlan
+from lazulite.resources import jobs
 from lazulite.store import resources, runs
 from lazulite.store.database import Database
 from lazulite.store.resources import Json, Resource
@@ -59,6 +60,13 @@ class FolderStorage:
 
     def sas_url(self, account: str, container: str, blob_path: str, permissions: str, hours: float) -> str:
         return f"https://localhost/{account}/{container}/{blob_path}?sp={permissions}"
+
+    async def erase(self, account: str, container: str | None, path: str, kept: Collection[str]) -> None:
+        root = self.root / account / (container or "")
+        for file in [file for file in (root / path).rglob("*") if file.is_file()]:
+            name = file.relative_to(root).as_posix()
+            if not any(name == one or name.startswith(f"{one}/") for one in kept):
+                file.unlink()
 
 
 class PlainTokens:
@@ -172,6 +180,17 @@ class EngineWorld:
 
     def cancel(self, job: str) -> None:
         self.change(f"{WORKSPACE}/jobs/{job}", desired="Canceled")
+
+    def delete(self, job: str) -> None:
+        """What the API's DELETE of a job does."""
+
+        def write(c: Any) -> None:
+            found = resources.get(c, f"{WORKSPACE}/jobs/{job}")
+            assert found is not None
+            jobs.forget(c, self.storage, found)
+            resources.delete(c, found.id)
+
+        self.database.write_sync(write)
 
     def remove(self, id_: str) -> None:
         self.database.write_sync(lambda c: resources.delete(c, id_))

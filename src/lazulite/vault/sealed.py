@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.clock import now_iso
+from lazulite.store import resources
 from lazulite.store.tables import secrets
 
 _NONCE = 12
@@ -43,9 +44,7 @@ class SealedSecrets:
 
     def delete(self, connection: Connection, scope: str) -> None:
         """Forget every secret of a scope and of what lies below it."""
-        key = arm_id.key(scope)
-        below = secrets.c.scope.startswith(key + "/", autoescape=True)
-        connection.execute(secrets.delete().where((secrets.c.scope == key) | below))
+        connection.execute(secrets.delete().where(resources.at_or_below(secrets.c.scope, scope)))
 
     def _seal(self, plain: bytes, bound_to: bytes) -> bytes:
         data_key = AESGCM.generate_key(256)

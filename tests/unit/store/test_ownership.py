@@ -21,6 +21,7 @@ _OF_THE_SERVER = {
     "principals",
     "role_assignments",
     "events",
+    "erasures",
     "schema_version",
 }
 _TABLES = [table for table in metadata.sorted_tables if table.name not in _OF_THE_SERVER]

@@ -132,10 +132,10 @@ def test_within_follows_parents_and_makers(database: Database) -> None:
 
 def test_deleting_a_run_leaves_nothing_of_it(database: Database) -> None:
     run = a_run(database, tags={"a": "b"})
-    assert database.write_sync(lambda c: runs.delete(c, WS, "train"))
+    assert database.write_sync(lambda c: ownership.delete_runs(c, WS, ["Train"])) == ["train"]
     count = sa.select(sa.func.count()).select_from(run_tables.run_tags).where(run_tables.run_tags.c.run == run.number)
     assert database.read_sync(lambda c: c.scalar(count)) == 0
-    assert not database.write_sync(lambda c: runs.delete(c, WS, "train"))
+    assert not database.write_sync(lambda c: ownership.delete_runs(c, WS, ["train"]))
 
 
 def test_a_deleted_experiment_comes_back_when_a_job_names_it(database: Database) -> None:

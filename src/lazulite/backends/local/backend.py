@@ -91,7 +91,7 @@ class LocalBackend:
 def _handle(run: RunKey) -> Handle:
     workspace = hashlib.sha256(run.workspace.lower().encode()).hexdigest()[:16]
     return {
-        "folder": f"{workspace}/{run.job.lower()}/{run.attempt}",
+        "folder": f"{workspace}/{run.job.lower()}/{run.row}.{run.attempt}",
         "job": run.job_key,
         "attempt": run.attempt,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import sqlalchemy as sa
@@ -36,6 +37,15 @@ from lazulite.store.tables import resources as table
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A run that goes on, and the number of the row of its job."""
+
+    row: int
+    backend: Backend
+    handle: Handle
+
+
 class JobController:
     """`wake` makes other items due: keys as a commit would announce them."""
 
@@ -60,7 +70,11 @@ class JobController:
         self._environments = environments
         self._clock = clock
         self._wake = wake
-        self._live: dict[str, tuple[Backend, Handle]] = {}
+        self._live: dict[str, _Live] = {}
+
+    def runs_below(self, scope: str) -> bool:
+        """Whether this server knows of a run that goes on at or below `scope` (a key)."""
+        return any(key == scope or key.startswith(f"{scope}/") for key in self._live)
 
     def item(self, changed_key: str) -> str | None:
         return changed_key if changed_key.rsplit("/", 2)[-2:-1] == ["jobs"] else None
@@ -71,8 +85,12 @@ class JobController:
 
     async def reconcile(self, item: str) -> float | None:
         job = await self._database.read(lambda c: resources.get(c, item))
+        live = self._live.get(item)
+        if live is not None and (job is None or job.sequence != live.row):
+            again = await self._abandon(item, live)
+            return again if job is None or again is not None else 0.0
         if job is None:
-            return await self._abandon(item)
+            return None
         if not is_command(job):
             return None
         status = job_status.read(job.status)
@@ -96,7 +114,7 @@ class JobController:
                 status = msgspec.structs.replace(status, handle=handle, backend=backend.name, outputs=outputs)
         if status.handle is None:
             return status, None
-        self._live[job.key] = (backend, status.handle)
+        self._live[job.key] = _Live(job.sequence, backend, status.handle)
         return status, await backend.inspect(status.handle)
 
     async def _outputs(self, job: Resource) -> dict[str, JobOutput]:
@@ -149,7 +167,7 @@ class JobController:
             handle = await backend.start(_run_key(job, status), planned.plan, planned.secrets)
         except BackendError as error:
             return await self._refused(job, status, error)
-        self._live[job.key] = (backend, handle)
+        self._live[job.key] = _Live(job.sequence, backend, handle)
         begun = msgspec.structs.replace(
             status if status.state is JobState.PREPARING else advance(status, JobState.PREPARING, self._now()),
             handle=handle,
@@ -195,17 +213,15 @@ class JobController:
         if status.handle is not None:
             await self._backend(status).forget(status.handle)
 
-    async def _abandon(self, key: str) -> float | None:
-        """The job's row is gone: end and forget its run, if this server knows of one."""
-        if key not in self._live:
-            return None
-        backend, handle = self._live[key]
-        observation = await backend.inspect(handle)
+    async def _abandon(self, key: str, live: _Live) -> float | None:
+        """The job's row is gone: end and forget its run. A job that has its name by now waits for that."""
+        observation = await live.backend.inspect(live.handle)
         if observation.outcome is None and observation.alive:
-            await backend.stop(handle, self._settings.grace_s)
+            await live.backend.stop(live.handle, self._settings.grace_s)
             return 1.0
         del self._live[key]
-        await backend.forget(handle)
+        await live.backend.forget(live.handle)
+        self._wake([POOL])
         return None
 
     def _backend(self, status: JobStatus) -> Backend:
@@ -223,7 +239,7 @@ def active_runs(connection: Connection) -> list[RunKey]:
 
 
 def _run_key(job: Resource, status: JobStatus) -> RunKey:
-    return RunKey(arm_id.workspace_of(job.id), job.name, job.key, status.attempt)
+    return RunKey(arm_id.workspace_of(job.id), job.name, job.key, status.attempt, job.sequence)
 
 
 def _store(connection: Connection, job: Resource, status: JobStatus, *, release: bool) -> None:

@@ -158,7 +158,7 @@ class PipelineController:
             await self._write_log(memory, lines)  # afterwards nobody looks at this pipeline again
 
         def write(c: Connection) -> None:
-            if not resources.exists(c, job.id):
+            if not resources.lives(c, job):
                 return
             for birth in born:
                 children.create(c, job, birth, now)
@@ -269,7 +269,7 @@ class PipelineController:
         if job is None or job.properties.get("jobType") != "Pipeline" or job.state in TERMINAL:
             self._pass_over(key)
             return None
-        if memory is None or memory.job.created_at != job.created_at:
+        if memory is None or memory.job.sequence != job.sequence:
             memory = await self._database.read(lambda c: self._load(c, job))
             self._known[key] = memory
         memory.job = job

@@ -76,7 +76,9 @@ class SweepController:
             raise
 
     async def _reconcile(self, job: Resource) -> float | None:
-        known = self._memories.get(job.key) or await self._remember(job)
+        known = self._memories.get(job.key)
+        if known is None or known.row != job.sequence:
+            known = await self._remember(job)
         self._memories[job.key] = known
         look = await self._database.read(lambda c: memory.look(c, job, known))
         known.learn(look)

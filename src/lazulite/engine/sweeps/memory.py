@@ -59,6 +59,7 @@ class Look:
 class Memory:
     """`scores` and `histories` are those of the trials that are over, `stopping` whose end was asked for."""
 
+    row: int  # the number of the sweep's row
     settings: SweepSettings
     sampler: Sampler
     log: Path | None
@@ -104,6 +105,7 @@ def remember(job: Resource, stored: Stored, log: Path | None) -> Memory:
         if "over" in event
     }
     return Memory(
+        job.sequence,
         settings,
         sampler(settings, trials.known(stored.points, scores)),
         log,

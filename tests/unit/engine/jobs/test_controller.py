@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lazulite.model.job_status import JobState
 from lazulite.model.run_plan import RunPhase
-from lazulite.store import resources, runs
+from lazulite.store import ownership, resources
 from lazulite.testing.engine_world import WORKSPACE, EngineWorld
 
 
@@ -196,7 +196,7 @@ async def test_outputs_replace_those_of_a_deleted_job_of_the_same_name(world: En
         made = world.get(f"{WORKSPACE}/data/azureml_j_output_data_o/versions/1")
         assert f"/datastores/{datastore}/" in made.properties["dataUri"]
         world.remove(f"{WORKSPACE}/jobs/j")
-        world.database.write_sync(lambda c: runs.delete(c, WORKSPACE, "j"))
+        world.database.write_sync(lambda c: ownership.delete_runs(c, WORKSPACE, ["j"]))
 
 
 async def test_an_asset_version_that_is_taken_is_left_alone_and_noted(world: EngineWorld) -> None:
