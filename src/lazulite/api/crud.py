@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lazulite.api import filters, lro, paging, write
-from lazulite.api.context import ApiContext, document
+from lazulite.api import documents, filters, lro, paging, write
+from lazulite.api.context import ApiContext
+from lazulite.api.documents import document
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request, not_found
@@ -220,12 +221,12 @@ class _Endpoint:
                 raise versions.missing(reading, self._type, parent)
             chosen = self._type.select(reading, parent) if self._type.select and not containers else None
             if chosen is not None:
-                return [document(reading, self._type, row) for row in chosen], None
+                return documents.documents(reading, self._type, chosen), None
             rows = _Rows(connection, parent, type_name, archived, newest)
-            render = self._container if containers else self._document
+            render = documents.containers if containers else documents.documents
             items, more = list[Json](), None
             if (page.after or 0) < _VIRTUAL:
-                items, more = rows.page(page, lambda row: render(reading, row), wanted)
+                items, more = rows.page(page, lambda some: render(reading, self._type, some), wanted)
             virtual = self._type.virtual
             if more is None and virtual:
                 room = page.limit - len(items)
@@ -243,10 +244,7 @@ class _Endpoint:
         return JsonResponse(paging.answer(request, self._context.services.base_url, page, items, last))
 
     def _container(self, reading: Reading, resource: resources.Resource) -> Json:
-        return document(reading, self._type, resource, versions.container_properties(reading, self._type, resource))
-
-    def _document(self, reading: Reading, resource: resources.Resource) -> Json:
-        return document(reading, self._type, resource)
+        return documents.containers(reading, self._type, [resource])[0]
 
     def _written(self, written: write.Written) -> Response:
         headers = {"ETag": written.resource.etag}
@@ -266,14 +264,14 @@ class _Rows:
     newest_first: bool
 
     def page(
-        self, page: paging.Page, render: Callable[[resources.Resource], Json], wanted: filters.Filter
+        self, page: paging.Page, render: Callable[[list[resources.Resource]], list[Json]], wanted: filters.Filter
     ) -> tuple[list[Json], int | None]:
         """As many wanted documents as the page holds, and the sequence number to carry on after, if any follow."""
         after, items = page.after, list[Json]()
         while True:
             rows = self._after(after, page.limit + 1)
-            for position, row in enumerate(rows[: page.limit], 1):
-                item = render(row)
+            shown = rows[: page.limit]
+            for position, (row, item) in enumerate(zip(shown, render(shown), strict=True), 1):
                 if wanted(item):
                     items.append(item)
                 if len(items) == page.limit:

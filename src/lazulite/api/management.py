@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.api import filters, lro, write
-from lazulite.api.context import ApiContext, document, system_data
+from lazulite.api.context import ApiContext
 from lazulite.api.crud import canonical
+from lazulite.api.documents import document, system_data
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
 from lazulite.core.errors import ApiError, bad_request, not_found, not_implemented

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.api import crud, filters, lro
-from lazulite.api.context import ApiContext, document
+from lazulite.api.context import ApiContext
+from lazulite.api.documents import document
 from lazulite.api.imports import Imports
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER

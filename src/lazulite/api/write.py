@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 
-from lazulite.api.context import ApiContext, document
+from lazulite.api.context import ApiContext
+from lazulite.api.documents import document
 from lazulite.api.lro import start, start_deletion
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, nearest, not_found

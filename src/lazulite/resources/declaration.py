@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -210,6 +210,8 @@ class ResourceType:
     verbs: frozenset[Verb] = frozenset({Verb.LIST, Verb.GET, Verb.PUT, Verb.DELETE})
     prepare: Callable[[Write], None] = keep
     view: Callable[[Reading, Resource], Json] = as_sent
+    #: `view` of a page of rows, where one query serves them all.
+    views: Callable[[Reading, Sequence[Resource]], list[Json]] | None = None
     remove: Callable[[Call], None] | None = None
     #: Resources that no row stands for: curated environments, runs as jobs.
     virtual: Virtual | None = None

@@ -7,7 +7,7 @@ MLflow client made has no row here and is shown as a job all the same.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,12 +104,24 @@ def _check_erased(write: Write) -> None:
 
 def view(reading: Reading, resource: Resource) -> Json:
     """The properties as sent with status, services, the run's tags, and where outputs lie once they do."""
+    return views(reading, [resource])[0]
+
+
+def views(reading: Reading, rows: Sequence[Resource]) -> list[Json]:
+    """`view` of jobs of one workspace."""
+    if not rows:
+        return []
+    connection, workspace, names = reading.connection, arm_id.workspace_of(rows[0].id), [row.name for row in rows]
+    found = {run.run_id.lower(): run for run in runs.get_many(connection, workspace, names).values()}
+    tags = runs.tags(connection, workspace, names)
+    return [_view(reading, row, found.get(row.name.lower()), tags.get(row.name, {})) for row in rows]
+
+
+def _view(reading: Reading, resource: Resource, run: runs.Run | None, found: dict[str, str]) -> Json:
     workspace = arm_id.workspace_of(resource.id)
     status = job_status.read(resource.status)
     properties = _without_registry_code(dict(resource.properties))
-    run = runs.get(reading.connection, workspace, resource.name)
     if run is not None:
-        found = runs.tags(reading.connection, workspace, [resource.name]).get(resource.name, {})
         properties["tags"] = {k: v for k, v in found.items() if not k.startswith("mlflow.")}
         properties["displayName"], properties["experimentName"] = run.name, run.experiment_name
         properties["description"] = found.get(_NOTE, properties.get("description"))
@@ -219,7 +231,7 @@ class ClientRuns:
         if "/jobs/" not in id_.lower():
             return None
         run = runs.get(reading.connection, arm_id.workspace_of(id_), arm_id.parse(id_).name)
-        return None if run is None or run.job else _as_job(reading, arm_id.workspace_of(id_), run)
+        return None if run is None or run.job else _as_jobs(reading, arm_id.workspace_of(id_), [run])[0]
 
     def list(
         self, reading: Reading, parent: str, collection_type: str, archived: bool | None, after: int | None, limit: int
@@ -227,7 +239,7 @@ class ClientRuns:
         """Those that lie below no other run, newest first."""
         lifecycle = None if archived is None else ("deleted" if archived else "active")
         found = runs.list_clients_runs(reading.connection, parent, cursor=after, limit=limit, lifecycle=lifecycle)
-        return [(_as_job(reading, parent, run), run.number) for run in found]
+        return list(zip(_as_jobs(reading, parent, found), (run.number for run in found), strict=True))
 
 
 def change(write: Write, changes: Json) -> Json:
@@ -303,9 +315,13 @@ def _outputs(declared: Json, status: job_status.JobStatus) -> Json:
     return shown
 
 
-def _as_job(reading: Reading, workspace: str, run: runs.Run) -> Json:
+def _as_jobs(reading: Reading, workspace: str, found: list[runs.Run]) -> list[Json]:
+    tags = runs.tags(reading.connection, workspace, [run.run_id for run in found])
+    return [_as_job(reading, workspace, run, tags[run.run_id]) for run in found]
+
+
+def _as_job(reading: Reading, workspace: str, run: runs.Run, tags: dict[str, str]) -> Json:
     created = iso(dt.datetime.fromtimestamp(run.created_ms / 1000, dt.UTC))
-    tags = runs.tags(reading.connection, workspace, [run.run_id]).get(run.run_id, {})
     return {
         "id": f"{workspace}/jobs/{run.run_id}",
         "name": run.run_id,
@@ -343,6 +359,7 @@ TYPE = ResourceType(
     verbs=frozenset({Verb.LIST, Verb.GET, Verb.PUT, Verb.DELETE}),
     prepare=prepare,
     view=view,
+    views=views,
     remove=remove,
     virtual=ClientRuns(),
     name_rule=names.JOB,

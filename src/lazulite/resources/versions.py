@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -36,9 +38,13 @@ def latest(connection: Connection, container: str, version_type: str) -> Resourc
     return found[0] if found else None
 
 
-def container_properties(reading: Reading, type_: ResourceType, container: Resource) -> Json:
-    """The container's own properties with `latestVersion` and `nextVersion`, which follow from its versions."""
-    newest = latest(reading.connection, container.id, type_.type)
+def container_properties(reading: Reading, type_: ResourceType, containers: Sequence[Resource]) -> list[Json]:
+    """The properties of each container with `latestVersion` and `nextVersion`, which follow from its versions."""
+    newest, highest = _versions_of(reading.connection, type_.type, containers)
+    return [_shown(one, newest.get(one.key), highest.get(one.key, 0)) for one in containers]
+
+
+def _shown(container: Resource, newest: Resource | None, highest: int) -> Json:
     properties: Json = {
         "description": None,
         "tags": {},
@@ -47,7 +53,7 @@ def container_properties(reading: Reading, type_: ResourceType, container: Resou
         **container.properties,
         "isArchived": container.archived,
         "latestVersion": newest.name if newest else None,
-        "nextVersion": str(_highest(reading.connection, container) + 1),
+        "nextVersion": str(highest + 1),
     }
     if newest and "dataType" in newest.properties:
         properties["dataType"] = newest.properties["dataType"]
@@ -94,6 +100,29 @@ def _noun(type_: ResourceType) -> str:
     return {"data": "Data asset", "codes": "Code asset"}.get(last, last.removesuffix("s").capitalize())
 
 
-def _highest(connection: Connection, container: Resource) -> int:
-    names = connection.scalars(sa.select(table.c.name).where(table.c.parent == container.key))
-    return max((int(n) for n in names if n.isdigit()), default=0)
+def _versions_of(
+    connection: Connection, version_type: str, containers: Sequence[Resource]
+) -> tuple[dict[str, Resource], dict[str, int]]:
+    """By the keys of containers: the version made last that is not archived, and the highest number of any."""
+    above, version = table.alias("above"), table.alias("version")
+    of_it = (version.c.parent == above.c.key) & (version.c.type == version_type.lower())
+    number = sa.func.ltrim(version.c.name, "0")
+    newest = sa.select(version.c.key).where(of_it, ~version.c.archived).order_by(version.c.sequence.desc()).limit(1)
+    longest = (sa.func.length(number).desc(), number.desc())
+    highest = sa.select(version.c.name).where(of_it, _is_number(connection, version.c.name)).order_by(*longest).limit(1)
+    wanted = above.c.key.in_([container.key for container in containers])
+    query = sa.select(above.c.key, newest.scalar_subquery(), highest.scalar_subquery()).where(wanted)
+    rows = connection.execute(query).all()
+    versions = {row.key: row for row in resources.get_many(connection, [row[1] for row in rows if row[1]])}
+    return (
+        {row[0]: versions[row[1]] for row in rows if row[1] in versions},
+        {row[0]: int(row[2]) for row in rows if row[2]},
+    )
+
+
+def _is_number(connection: Connection, name: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether a version's name is a whole number of at most 18 digits."""
+    digits = name.op("GLOB")("[0-9]*") & ~name.op("GLOB")("*[^0-9]*")
+    return (digits if connection.dialect.name == "sqlite" else name.regexp_match("^[0-9]+$")) & (
+        sa.func.length(name) <= 18
+    )
