@@ -118,7 +118,9 @@ async def test_a_deleted_account_takes_its_files_along(world: TwoGroups) -> None
     folder = world.home / "storage" / account.rsplit("/", 1)[1]
     assert (folder / "azureml").is_dir()
     assert (await world.alice.send("DELETE", account)).status_code == 200
-    assert not (folder / "azureml").exists()
+    await world.platform.engine.loop.sweep()
+    await world.platform.engine.loop.settle()
+    assert not folder.exists()
     assert (await world.alice.send("GET", account)).status_code == 404
 
 
