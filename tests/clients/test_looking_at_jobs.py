@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl
 from azure.ai.ml.entities import Environment, Job
+from azure.ai.ml.exceptions import JobException
 from tests.clients.test_pipelines import ended
 from tests.clients.test_stepping_in import command_line, lazulite
 from tests.server_fixture import RunningServer
@@ -115,3 +116,20 @@ def test_following_and_cancelling(server: RunningServer, ml_client: MLClient, jo
     assert rest == ""
     assert told.splitlines()[-1] == f"lazulite: '{name}' is canceled"
     assert follower.returncode == 1
+
+
+def test_a_job_that_fails_before_its_launch_has_the_reason_in_its_log(
+    server: RunningServer, ml_client: MLClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    no_r = Environment(name="no-r", image="library/python:3.11", conda_file={"dependencies": ["r-base=4"]})
+    failing = command(command="true", environment=ml_client.environments.create_or_update(no_r), compute="serverless")
+    job = ended(ml_client, ml_client.jobs.create_or_update(failing).name)
+    why = "'r-base' cannot be installed without conda"
+    assert why in said(server, "logs", job.name)
+    assert said(server, "logs", job.name, "--list") == "azureml-logs/20_image_build_log.txt\n"
+    ml_client.jobs.download(job.name, download_path=str(tmp_path), all=True)
+    (log,) = tmp_path.rglob("20_image_build_log.txt")
+    assert why in log.read_text()
+    with pytest.raises(JobException):
+        ml_client.jobs.stream(job.name)
+    assert f"{why}" in capsys.readouterr().out

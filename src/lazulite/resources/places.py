@@ -182,6 +182,17 @@ def artifacts(c: Connection, workspace: str, storage: StorageLocator, run: str, 
     return in_datastore(store, storage, f"ExperimentRun/dcid.{run}/{path}".rstrip("/") + ("" if path else "/"))
 
 
+def artifact_path(c: Connection, workspace: str, storage: StorageLocator, run: str, name: str) -> Path | None:
+    """Where a file of a run's artifacts lies; None where they are not plain files of this machine."""
+    try:
+        where = artifacts(c, workspace, storage, run, name)
+    except ApiError:
+        return None
+    if where.account is None or where.container is None:
+        return None
+    return storage.local_path(where.account, where.container, where.path)
+
+
 def _asset(c: Connection, home: str, uri: str, kind: str, target: str, access: Access | None) -> Resource:
     is_model = kind.lower() in _MODELS or "/models/" in uri.lower()
     return (references.model if is_model else references.data)(c, home, uri, target=target, access=access)

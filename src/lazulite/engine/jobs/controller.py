@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from lazulite.core.clock import Clock, iso
 from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
 from lazulite.engine.computes import POOL
-from lazulite.engine.jobs import controls
+from lazulite.engine.jobs import controls, reason
 from lazulite.engine.jobs import decide as steps
 from lazulite.engine.jobs.decide import Action, Finish, Launch, Place, Record, Relaunch, Rest, Stop, decide, failed
 from lazulite.engine.jobs.environment import EnvironmentPlanner
@@ -28,6 +29,7 @@ from lazulite.engine.settings import EngineSettings, Tokens
 from lazulite.engine.states import advance
 from lazulite.model import job_status
 from lazulite.model.job_status import ACTIVE, JobOutput, JobState, JobStatus
+from lazulite.resources import places
 from lazulite.store import resources
 from lazulite.store.database import Database, changed
 from lazulite.store.locations import StorageLocator
@@ -95,6 +97,7 @@ class JobController:
             return None
         status = job_status.read(job.status)
         if status.terminal:
+            await self._leave_reason(job, status)  # of an end that another controller wrote
             return None
         cancel = job.spec.get("desired") == "Canceled"
         status, observation = await self._observe(job, status, cancel)
@@ -202,10 +205,23 @@ class JobController:
         if job.spec.get("controls"):
             now = self._now()
             ending = await self._database.read(lambda c: controls.settle(c, self._storage, job, ending, now))
+        await self._leave_reason(job, ending)
         await self._database.write(lambda c: _store(c, job, register_outputs(c, job, ending, location), release=True))
         if ending.handle is not None:
             await self._forget(job.key, ending)
         return None
+
+    async def _leave_reason(self, job: Resource, ending: JobStatus) -> None:
+        name = reason.name_of(ending)
+        if name is None:
+            return
+        workspace = arm_id.workspace_of(job.id)
+        path = await self._database.read(lambda c: places.artifact_path(c, workspace, self._storage, job.name, name))
+        if path is not None:
+            try:
+                await asyncio.to_thread(reason.leave, path, ending)
+            except OSError:
+                log.exception("the log of job %s could not be written", job.name)
 
     async def _forget(self, key: str, status: JobStatus) -> None:
         """What is lost here by a crash, `retain` makes good at the next start."""

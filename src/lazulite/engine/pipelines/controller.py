@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.clock import Clock, iso
-from lazulite.core.errors import ApiError
 from lazulite.drawing import errors
 from lazulite.engine.jobs.record import active_keys, save
 from lazulite.engine.pipelines import births, children, ending, log, sources
@@ -322,14 +321,7 @@ class PipelineController:
         return found
 
     def _log_path(self, c: Connection, job: Resource) -> Path | None:
-        """Where the log lies, or None where artifacts are not plain files of this machine."""
-        try:
-            where = places.artifacts(c, arm_id.workspace_of(job.id), self._storage, job.name, log.FILE)
-        except ApiError:
-            return None
-        if where.account is None or where.container is None:
-            return None
-        return self._storage.local_path(where.account, where.container, where.path)
+        return places.artifact_path(c, arm_id.workspace_of(job.id), self._storage, job.name, log.FILE)
 
     async def _write_log(self, memory: Memory, more: list[tuple[str, str, str]]) -> None:
         lines = [*memory.lines, *(line for _, line, _ in more)] if more else memory.lines

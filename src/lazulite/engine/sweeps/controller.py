@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.clock import Clock, iso, parse_iso
-from lazulite.core.errors import ApiError
 from lazulite.engine.jobs.decide import failed
 from lazulite.engine.jobs.finish import register_outputs
 from lazulite.engine.jobs.record import active_keys, save
@@ -228,14 +227,7 @@ class SweepController:
         return await asyncio.to_thread(memory.remember, job, stored, path)
 
     def _log_path(self, c: Connection, job: Resource) -> Path | None:
-        """Where the log lies, or None where artifacts are not plain files of this machine."""
-        try:
-            where = places.artifacts(c, arm_id.workspace_of(job.id), self._storage, job.name, log.FILE)
-        except ApiError:
-            return None
-        if where.account is None or where.container is None:
-            return None
-        return self._storage.local_path(where.account, where.container, where.path)
+        return places.artifact_path(c, arm_id.workspace_of(job.id), self._storage, job.name, log.FILE)
 
     def _again(self, known: Memory, look: Look, status: JobStatus) -> float | None:
         waits = [_JUDGE_S] if known.settings.policy is not None and look.active else []
