@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
+from lazulite.core.trouble import trouble
 from lazulite.store.resources import VersionConflict
 
 log = logging.getLogger(__name__)
@@ -130,8 +131,10 @@ class Loop:
     async def _swept(self) -> None:
         try:
             await self.sweep()
-        except Exception:
-            log.exception("a sweep failed; the next one tries again")
+        except Exception as error:
+            found = trouble(error)
+            reason = f": {found.message}" if found else ""
+            log.error("a sweep failed; the next one tries again%s", reason, exc_info=None if found else error)
 
     def _make_due(self, item: _Item, at: float) -> None:
         if item in self._running:
@@ -162,10 +165,15 @@ class Loop:
             self._failures.pop(item, None)
         except VersionConflict:
             again = _CONFLICT_S
-        except Exception:
+        except Exception as error:
             count = self._failures[item] = self._failures.get(item, 0) + 1
             again = min(_BACKOFF_S[0] * 2 ** (count - 1), _BACKOFF_S[1])
-            log.exception("%s %s failed %d times in a row; again in %.1f s", name, key, count, again)
+            found = trouble(error)  # a full disk is no news each time, and no fault to be traced
+            reason = f": {found.message}" if found else ""
+            told = None if found else error
+            log.error(
+                "%s %s failed %d times in a row; again in %.1f s%s", name, key, count, again, reason, exc_info=told
+            )
         if again is not None:
             self._queue.add(item, self._monotonic() + again)
 

@@ -23,7 +23,7 @@ from typing import ParamSpec, TypeVar
 from lazulite.core import paths
 from lazulite.storage.folder_disk import FolderDisk, container_part, unlink
 from lazulite.storage.folder_names import path_parts
-from lazulite.storage.spool import Spool
+from lazulite.storage.spool import Spool, finish
 from lazulite.storage.store import Blob, Block, BlockChoice, Container, ContainerRecord, ListQuery, Page, Record
 
 _P = ParamSpec("_P")
@@ -210,12 +210,3 @@ class FolderReader:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-
-async def finish(future: asyncio.Future[_T]) -> _T:
-    """Wait for work in a thread, to its end even when the waiting task is cancelled, and only then cancel."""
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise

@@ -11,6 +11,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 #: Up to here an upload stays in memory. It covers the 4 MiB blocks that the SDK sends.
 MEMORY_BYTES = 8 * 1024 * 1024
@@ -72,8 +75,8 @@ class Spool:
                 yield chunk
             return
         offset = 0
-        while piece := await asyncio.get_running_loop().run_in_executor(
-            self._executor, os.pread, self.fd, _BATCH_BYTES, offset
+        while piece := await finish(
+            asyncio.get_running_loop().run_in_executor(self._executor, os.pread, self.fd, _BATCH_BYTES, offset)
         ):
             offset += len(piece)
             yield piece
@@ -109,7 +112,23 @@ class Spool:
                 self._md5.update(chunk)
 
     async def _run(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        await finish(asyncio.get_running_loop().run_in_executor(self._executor, work))
+
+
+async def finish(future: asyncio.Future[_T]) -> _T:
+    """Wait for work in a thread, to its end even when the waiting task is cancelled, and only then cancel.
+
+    What the thread uses may be closed only then: its number may be another file's by now.
+    """
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with contextlib.suppress(asyncio.CancelledError):  # some cancel again and again
+                await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # nobody is left to be told
+        raise
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -99,3 +101,39 @@ def test_a_large_pipeline_is_within_the_limits(running: RunningServer) -> None:
     status, said = _ask(running, "PUT", f"{WORKSPACE_ID}/jobs/large{_QUERY}", json.dumps(body).encode())
     assert status in (400, 404), said
     assert "nothing" in said  # it came as far as its components
+
+
+def test_who_leaves_in_the_middle_is_no_error(running: RunningServer) -> None:
+    """Uploads and downloads through every gateway, each cut off by a reset."""
+    runs = f"/mlflow/rest{WORKSPACE_ID}/api/2.0/mlflow"
+    made = _ask(running, "POST", f"{runs}/runs/create", b'{"experiment_id": "0"}')[1]
+    run = json.loads(made)["run"]["info"]["run_id"]
+    artifacts = f"/mlflow/rest{WORKSPACE_ID}/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts"
+    assert _ask(running, "PUT", f"{artifacts}/large", bytes(10_000_000))[0] == 200
+    log = running.home.parent / f"{running.home.name}.log"
+    before = log.read_text()
+    for _ in range(3):
+        for method, path in (
+            ("GET", f"{artifacts}/large"),
+            ("PUT", f"{artifacts}/half"),
+            ("POST", f"{runs}/upload-artifact?run_uuid={run}&path=half.txt"),
+            ("POST", f"/mlflow/rest{WORKSPACE_ID}/v1/traces"),
+            ("PUT", f"{WORKSPACE_ID}/jobs/half{_QUERY}"),
+        ):
+            _leave(running, method, path)
+    assert _ask(running, "GET", "/healthz")[0] == 200
+    said = log.read_text().removeprefix(before)
+    assert "ERROR" not in said
+    assert "Traceback" not in said
+
+
+def _leave(server: RunningServer, method: str, path: str) -> None:
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {server.token()}\r\n"
+    with socket.create_connection(("127.0.0.1", int(server.note["http_port"])), timeout=20) as client:
+        if method == "GET":
+            client.sendall(f"{head}\r\n".encode())
+            client.recv(1000)
+        else:
+            more = "x-mlflow-experiment-id: 0\r\ncontent-type: application/json\r\ncontent-length: 5000000\r\n\r\n{"
+            client.sendall((head + more).encode())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
