@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 _SHOWN = 10
+#: By the isolation of a job, that of who steps into it: all of the machine is seen, and nothing of the job changes.
+_SEEING_ALL = {"bubblewrap": "mounts", "landlock": "process"}
 
 
 def redirected(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def redirected(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
         "artifacts": str(folder / "artifacts"),
         "inputs": {name: _unharmed(given) for name, given in plan["inputs"].items()},
         "outputs": outputs,
-        "isolation": {**plan["isolation"], "kind": "mounts" if kind == "bubblewrap" else kind},
+        "isolation": {**plan["isolation"], "kind": _SEEING_ALL.get(kind, kind)},
         "distribution": {**plan["distribution"], **alone},
         "timeout_s": None,
     }
@@ -48,8 +50,8 @@ def introduction(title: str, real: dict[str, Any], plan: dict[str, Any], folder:
         yield f"  inputs.{name} = {_told(name, given)}"
     for name, told in plan["outputs"].items():
         yield f"  outputs.{name} -> {told['path']}"
-    if plan["isolation"]["kind"] == "process" and any(given["kind"] == "path" for given in plan["inputs"].values()):
-        yield "inputs are the data itself: without bubblewrap nothing keeps a command from writing there"
+    if plan["isolation"]["kind"] == "process":
+        yield "inputs and environment are copies, as without bubblewrap nothing would keep a command from writing there"
     count = _processes(real["distribution"])
     if count > 1:
         yield f"the job has {count} processes; this is rank 0 by itself, and its world has one"

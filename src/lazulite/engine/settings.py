@@ -40,12 +40,13 @@ class EngineSettings:
     uv: str = "uv"
     uv_cache: str | None = None
     isolation: str = "process"
-    """`bubblewrap` or `process`, as the probe found."""
+    """`bubblewrap`, `landlock` or `process`, as the probe found."""
     bwrap: str = "bwrap"
+    bwrap_options: tuple[str, ...] = ()
     container: ContainerEngine | None = None
     """What runs image environments as containers; None runs them as processes."""
     hide: tuple[str, ...] = ()
-    """Folders that no job may see; the home is always one of them."""
+    """Folders and files that no job may see; the home is always one of them."""
     node_boot_seconds: float = 0.0
     node_limit: int | None = field(default_factory=lambda: max(16, 8 * (os.cpu_count() or 1)))
     """Nodes that jobs hold at a time on all computes together, as all are this one machine; None sets no limit."""

@@ -205,13 +205,16 @@ class Transfer(msgspec.Struct, kw_only=True):
 
 class Isolation(msgspec.Struct, kw_only=True):
     kind: str = "process"
-    """`bubblewrap` or `process`; `container` where the environment is an image; `mounts`, for who steps into a job, is a
-    process that sees the machine as it is, and its inputs as bubblewrap mounts them: they cannot be written to."""
+    """`bubblewrap`, `landlock` or `process`; `container` where the environment is an image; `mounts`, for who steps into
+    a job, is a process that sees the machine as it is, and its inputs as bubblewrap mounts them: they cannot be written
+    to. A `process` has copies of its inputs and environment."""
     bwrap: str = "bwrap"
+    options: list[str] = []
+    """bubblewrap's own, that work on this machine."""
     hide: list[str] = []
-    """Folders the job must not see: the platform's home and whatever else holds others' data."""
+    """Folders and files no job may see, also below what is shown: the platform's home, what only root may read."""
     show: list[str] = []
-    """Files or folders below a hidden one that the job may read, such as the CA bundle."""
+    """Files or folders outside of the system that the job may read, such as the CA bundle."""
 
 
 class Limits(msgspec.Struct, kw_only=True):

@@ -1,7 +1,7 @@
 """`python -I -S .../lazulite/node/__main__.py RUN_DIR`: by its path, so that nothing of the server is imported.
 
-Returns once the agent is detached and owns the run (or another agent already does). `--foreground` stays; `--probe`
-prints which isolation works on this machine, `--probe-containers` what runs containers on it.
+Returns once the agent is detached and owns the run (or another agent already does). `--foreground` stays;
+`--probe HOME [LEVEL]` prints which isolation works on this machine, `--probe-containers` what runs containers on it.
 """
 
 import sys

@@ -4,9 +4,10 @@ import contextlib
 import fcntl
 import os
 import signal
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import container, descendants, engines, isolation, marks, run, status
+from . import container, descendants, engines, marks, probe, run, status
 from .failure import Canceled, RunFailure
 from .hooks import code, data_transfer, environment, image, inputs, outputs, parallel, process, report, workdir
 from .run import Run
@@ -21,15 +22,18 @@ PREPARE = (
     parallel.prepare,
 )
 
-PROBES = {"--probe": isolation.probe, "--probe-containers": engines.probe}
+PROBES: dict[str, Callable[..., dict[str, Any]]] = {"--probe": probe.probe, "--probe-containers": engines.probe}
 
 
 def main(arguments: list[str]) -> int:
-    """`RUN_DIR [--foreground]`, or a probe of the machine. 0 when an agent owns the run, this one or an earlier one."""
+    """`RUN_DIR [--foreground]`, or a probe of the machine with what it asks for.
+
+    0 when an agent owns the run, this one or an earlier one.
+    """
     if arguments[0] in PROBES:
         import json
 
-        print(json.dumps(PROBES[arguments[0]]()))
+        print(json.dumps(PROBES[arguments[0]](*arguments[1:])))
         return 0
     folder = os.path.abspath(arguments[0])
     os.environ[marks.MARK] = folder

@@ -7,15 +7,15 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import build_causes, spawn
+from . import build_causes, indexes, spawn
 from .failure import RunFailure
+from .isolation import Confined
 
 PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CC", "CXX", "CFLAGS", "LDFLAGS")
-PIP_TO_UV = {"index_url": "UV_DEFAULT_INDEX", "extra_index_url": "UV_INDEX", "find_links": "UV_FIND_LINKS"}
 
 
-Confine = Callable[[list[str], list[str]], list[str]]
-"""(command, folders it writes to) to the command that runs it apart from the platform's own files."""
+Confine = Callable[[list[str], list[str]], Confined]
+"""(command, folders it writes to) to how it runs apart from the platform's own files, where that is possible."""
 
 
 def build(
@@ -26,11 +26,11 @@ def build(
     uv: str,
     cache: str | None,
     tick: Callable[[], None],
-    confine: Confine | None = None,
+    confine: Confine = lambda command, _: Confined(command),
 ) -> None:
     """Make the environment in `folder`. Raises RunFailure (EnvironmentBuildFailed) with a short cause.
 
-    Compiling a package runs its author's code: with `confine` that happens apart, and only if a package needs it.
+    Compiling a package runs its author's code: that happens as `confine` says, and only if a package needs it.
     """
     os.makedirs(folder)
     uv = shutil.which(uv) or uv
@@ -38,10 +38,13 @@ def build(
     uv_run = UvRun(plan, folder, log, uv_variables(cache), tick)
     with open(log, "a", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in describe(plan)))
-    uv_run.must([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv])
+    make = [uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", plan["interpreter"], venv]
+    uv_run.must(Confined(make))
+    scratch = os.path.join(folder, "scratch")
     for number, (requirements, options) in enumerate(installations(plan)):
         lists = lists_of(plan, number, requirements, options)
-        install(uv_run, install_command(plan, lists, folder, venv, uv), list(options), confine)
+        install(uv_run, install_command(plan, lists, folder, venv, uv), list(options), confine, scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     copy_context(plan, os.path.join(folder, "files"))
 
 
@@ -61,22 +64,21 @@ def lists_of(plan: Mapping[str, Any], number: int, requirements: list[str], opti
     return lists
 
 
-def install(uv_run: "UvRun", command: list[str], options: list[str], confine: Confine | None) -> None:
-    """Raises RunFailure. What must be compiled is known only after an attempt, but for what is asked to be."""
-    if confine is None:
-        uv_run.must(command + options)
-        return
-    said = "--no-build" if "--no-binary" in options else uv_run.attempt([*command, *ready_builds_alone(options)])
-    if said is None:
-        return
-    if not re.search(r"--no-build|no usable wheels|source distributions.{0,200}disabled", said):
-        raise uv_run.failure(said)
-    with open(uv_run.log, "a", encoding="utf-8") as file:
-        file.write("Some packages have no ready build: compiling them, apart from the platform's files\n")
-    cache = uv_run.variables.setdefault("UV_CACHE_DIR", os.path.expanduser("~/.cache/uv"))
-    os.makedirs(cache, exist_ok=True)
-    uv_run.variables["UV_LINK_MODE"] = "copy"
-    uv_run.must(confine(command + options, [uv_run.folder, cache]))
+def install(uv_run: "UvRun", command: list[str], options: list[str], confine: Confine, scratch: str) -> None:
+    """Raises RunFailure. What must be compiled is known only after an attempt, but for what is asked to be.
+
+    What a package does while it is compiled reaches this environment alone: its cache is `scratch`, as all later
+    environments would take what it left in the shared one; and what comes after it is installed as it was.
+    """
+    if not os.path.exists(scratch):
+        said = "--no-build" if "--no-binary" in options else uv_run.attempt([*command, *ready_builds_alone(options)])
+        if said is None:
+            return
+        if not re.search(r"--no-build|no usable wheels|source distributions.{0,200}disabled", said):
+            raise uv_run.failure(said)
+        with open(uv_run.log, "a", encoding="utf-8") as file:
+            file.write("Some packages have no ready build: compiling them, apart from the platform's files\n")
+    uv_run.must(confine(command + options, [uv_run.folder]), apart(scratch))
 
 
 def ready_builds_alone(options: list[str]) -> list[str]:
@@ -88,6 +90,16 @@ def ready_builds_alone(options: list[str]) -> list[str]:
         else:
             kept.append(waiting.pop(0))
     return kept
+
+
+def apart(scratch: str) -> dict[str, str]:
+    """Variables with which nothing is written outside of that folder, which is made."""
+    config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    places = {"HOME": "home", "TMPDIR": "tmp", "UV_CACHE_DIR": "cache"}
+    found = {name: os.path.join(scratch, folder) for name, folder in places.items()}
+    for folder in found.values():
+        os.makedirs(folder, exist_ok=True)
+    return {**found, "XDG_CONFIG_HOME": config}
 
 
 class UvRun:
@@ -102,12 +114,15 @@ class UvRun:
         self.variables = variables
         self.tick = tick
 
-    def attempt(self, command: list[str]) -> str | None:
+    def attempt(
+        self, command: list[str], restrict: Callable[[], None] | None = None, variables: Mapping[str, str] | None = None
+    ) -> str | None:
         """None when it succeeded, else what it said. Raises RunFailure when there is no uv."""
         whole = whole_log(self.log)
         begin = os.path.getsize(whole) if os.path.exists(whole) else 0
+        own = {**self.variables, **(variables or {})}
         try:
-            code = spawn.run_logged(command, whole, self.variables, self.folder, self.tick)
+            code = spawn.run_logged(command, whole, own, self.folder, self.tick, restrict=restrict)
         except FileNotFoundError as error:
             raise RunFailure("EnvironmentBuildFailed", f"uv is not at {command[0]}: {error}") from error
         with open(whole, encoding="utf-8", errors="replace") as file:
@@ -117,8 +132,8 @@ class UvRun:
             file.write(said if code else folded(said, os.path.basename(whole)))
         return said if code else None
 
-    def must(self, command: list[str]) -> None:
-        said = self.attempt(command)
+    def must(self, confined: Confined, variables: Mapping[str, str] | None = None) -> None:
+        said = self.attempt(confined.command, confined.restrict, variables)
         if said is not None:
             raise self.failure(said)
 
@@ -182,8 +197,8 @@ def uv_variables(cache: str | None) -> dict[str, str]:
     variables = {name: os.environ[name] for name in PASSED if name in os.environ}
     variables |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
     variables |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
-    for name, value in pip_settings().items():
-        variables.setdefault(PIP_TO_UV[name], " ".join(value.split()))
+    for name, value in indexes.pip_settings().items():
+        variables.setdefault(indexes.PIP_TO_UV[name], " ".join(value.split()))
         variables.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # pip's own way
     variables |= {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
     if cache:
@@ -191,43 +206,18 @@ def uv_variables(cache: str | None) -> dict[str, str]:
     return variables
 
 
-def pip_settings() -> dict[str, str]:
-    """What pip's configuration files and variables say of the package index; uv does not read them."""
-    import configparser
-
-    home = os.path.expanduser("~")
-    paths = [
-        "/etc/xdg/pip/pip.conf",
-        "/etc/pip.conf",
-        f"{home}/.pip/pip.conf",
-        f"{home}/.config/pip/pip.conf",
-        os.environ.get("PIP_CONFIG_FILE", ""),
-    ]
-    parser = configparser.RawConfigParser(strict=False)
-    try:
-        parser.read([path for path in paths if path])
-    except configparser.Error:
-        return {}
-    found = {}
-    for name in PIP_TO_UV:
-        value = os.environ.get(f"PIP_{name.upper()}", "")
-        value = value or parser.get("global", name.replace("_", "-"), fallback="")
-        if value.strip():
-            found[name] = value
-    return found
-
-
-def compile_later(shared: str, requirements: list[str]) -> None:
+def compile_later(shared: str, interpreter: str, requirements: list[str]) -> None:
     """Byte-compile the packages in a process of its own: a job sees them read-only and could not keep it.
 
-    What was asked for by name comes first, tests never.
+    What was asked for by name comes first, tests never. The interpreter is the bare one: that of the environment
+    would run what packages ask to be run at every start.
     """
     (packages,) = glob.glob(os.path.join(shared, "venv", "lib", "python*", "site-packages"))
     first = [os.path.join(packages, name) for name in import_names(packages, requirements)]
-    python = os.path.join(shared, "venv", "bin", "python")
     workers = str(max(1, (os.cpu_count() or 1) // 2))
     options = ["-q", "-q", "-j", workers, "-x", "/tests?/"]
-    spawn.detached([python, "-m", "compileall", *options, *filter(os.path.isdir, first), packages])
+    python = [interpreter, "-I", "-S", "-m", "compileall"]
+    spawn.detached([*python, *options, *filter(os.path.isdir, first), packages])
 
 
 def import_names(packages: str, requirements: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The user's command as a process of this machine, in bubblewrap where that works."""
+"""The user's command as a process of this machine, in the isolation that works there."""
 
 import os
 import resource
@@ -16,14 +16,15 @@ class Direct:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.mounted = run.bubblewrap or run.plan["isolation"]["kind"] == "mounts"
+        self.mounted = run.plan["isolation"]["kind"] in ("bubblewrap", "mounts")
         if not self.mounted:
             isolation.link_mounts(run)
 
     def start(self, rank: Rank, command: str, output: int) -> int:
         inner = ["/bin/bash" if os.path.exists("/bin/bash") else "bash", "-c", command]
-        argv = isolation.command(self.run, inner) if self.mounted else inner
-        return spawn.start(argv, variables(self.run, rank), self.run.workdir, output, limits=limits(self.run))
+        argv, restrict = isolation.confined(self.run, inner)
+        asked = limits(self.run)
+        return spawn.start(argv, variables(self.run, rank), self.run.workdir, output, limits=asked, restrict=restrict)
 
     def terminate(self) -> None:
         """SIGTERM to all of the job's own processes (bubblewrap's outermost would take its children along at once)."""
@@ -60,7 +61,7 @@ def variables(run: Run, rank: Rank) -> dict[str, str]:
     path = f"{scripts}:{image.pop('PATH', SYSTEM_PATH)}"
     base = {
         "HOME": run.path("home"),
-        "TMPDIR": "/tmp" if run.bubblewrap else run.path("tmp"),  # noqa: S108 (private to the job there)
+        "TMPDIR": "/tmp" if isolation.has_own_temporary(run) else run.path("tmp"),  # noqa: S108 (private to the job there)
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",

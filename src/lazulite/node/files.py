@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 
+CHUNK = 1 << 26
 _PART = re.compile(r"\.lazulite-[0-9a-f]{32}\.part")
 
 
@@ -72,21 +73,56 @@ def opened(root: str) -> Iterator[tuple[str, int]]:
                 os.close(file)
 
 
-def copy_tree(source: str, target: str, tick: Callable[[], None]) -> int:
-    """Copy the files below `source`, links left out; `tick` is called per file. Returns how many."""
+def copy(source: str, target: str, tick: Callable[[int], object]) -> None:
+    """Copy a file with its mode and times; a clone where the file system can. `tick` is told how many bytes came."""
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        if not _copied_within(reader.fileno(), writer.fileno(), tick):
+            while chunk := reader.read(CHUNK):
+                writer.write(chunk)
+                tick(len(chunk))
+    shutil.copystat(source, target)
+
+
+def _copied_within(source: int, target: int, tick: Callable[[int], object]) -> bool:
+    """Whether the system did it; it cannot between some file systems."""
+    done = 0
+    try:
+        while count := os.copy_file_range(source, target, CHUNK):
+            done += count
+            tick(count)
+    except (OSError, AttributeError):
+        if done:
+            raise
+        return False
+    return done > 0
+
+
+def copy_tree(source: str, target: str, tick: Callable[[int], object]) -> int:
+    """Copy the files below `source`. Returns how many.
+
+    Links are made anew where they lead to something in it, and left out where they lead elsewhere.
+    """
     os.makedirs(target, exist_ok=True)
-    count = 0
-    for folder, folders, names in os.walk(source):
-        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
-        for name in folders:
-            os.makedirs(os.path.join(place, name), exist_ok=True)
-        for name in names:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                shutil.copy2(path, os.path.join(place, name))
+    top, count = os.path.realpath(source), 0
+    for folder, folders, names in os.walk(top):
+        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, top)))
+        for name in (*folders, *names):
+            path, copied = os.path.join(folder, name), os.path.join(place, name)
+            if os.path.islink(path):
+                _link_again(path, copied, top)
+            elif os.path.isdir(path):
+                os.makedirs(copied, exist_ok=True)
+            elif os.path.isfile(path):
+                copy(path, copied, tick)
                 count += 1
-                tick()
+                tick(0)
     return count
+
+
+def _link_again(path: str, copied: str, top: str) -> None:
+    real = os.path.realpath(path)
+    if real.startswith(top + os.sep) and os.path.exists(real) and not os.path.lexists(copied):
+        os.symlink(os.path.relpath(real, os.path.realpath(os.path.dirname(path))), copied)
 
 
 def walk(root: str) -> Iterator[tuple[str, str]]:

@@ -1,120 +1,89 @@
-"""Keeping a job to its own folders: bubblewrap where it works, else links in place of mounts."""
+"""Keeping a job to its own folders: by bubblewrap, by Landlock, or not at all, with copies of what it only reads."""
 
+import functools
 import os
-import shutil
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import spawn
+from . import bubblewrap, view
 
 if TYPE_CHECKING:
     from .run import Mount, Run
 
-PRIVATE_TOPS = ("proc", "dev", "tmp", "run")
-DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/dri", "/dev/kfd")
+
+WHY_COPIED = "nothing here would keep the job from writing to it"
 
 
-def probe(bwrap: str = "bwrap") -> dict[str, Any]:
-    """`{"kind": "bubblewrap" | "process", "detail": why}`: really starts one."""
-    import tempfile
+class Confined(NamedTuple):
+    """A command, and what its process does to itself before it begins (see `spawn.start`)."""
 
-    path = shutil.which(bwrap)
-    if path is None:
-        return {"kind": "process", "detail": "bubblewrap (bwrap) is not installed"}
-    with tempfile.TemporaryDirectory() as folder:
-        log = os.path.join(folder, "log")
-        inner = ["/bin/sh", "-c", f"test ! -e {folder}/log && kill -0 1"]
-        arguments = [path, *view(), "--chdir", "/", "--", *inner]
-        code = spawn.run_logged(arguments, log, {"PATH": os.environ.get("PATH", "")}, folder, lambda: None)
-        with open(log, encoding="utf-8", errors="replace") as file:
-            said = " ".join(file.read().split())
-    if code:
-        return {"kind": "process", "detail": f"bubblewrap does not work here: {said or f'exit code {code}'}"}
-    return {"kind": "bubblewrap", "detail": path}
+    command: list[str]
+    restrict: Callable[[], None] | None = None
 
 
-def command(run: "Run", inner: list[str]) -> list[str]:
-    """`inner` in a view of the machine that has the job's folders, its environment and the system, and no more.
+def confined(run: "Run", inner: list[str]) -> Confined:
+    """`inner` seeing the job's folders, its environment and the system, and no more. Raises OSError.
 
-    Of the kind `mounts` the view is the machine as it is, and the mounts.
+    Of the kind `mounts` it sees the machine as it is, and the mounts.
     """
-    if run.plan["isolation"]["kind"] == "mounts":
-        arguments = [program(run), "--dev-bind", "/", "/", "--die-with-parent"]
-    else:
-        arguments = [*base(run), *bind_copies(run)]
-        for folder in (run.path("exe"), run.path("cap"), run.path("home"), run.layer):
-            arguments += ["--bind", folder, folder]
-    for mount in run.mounts:
-        arguments += ["--bind" if mount.writable else "--ro-bind", mount.source, mount.target]
-    return [*arguments, "--chdir", run.workdir, "--", *inner]
-
-
-def program(run: "Run") -> str:
-    """bubblewrap's own path: the job's PATH begins with folders that packages write to."""
-    asked: str = run.plan["isolation"]["bwrap"]
-    return os.path.abspath(shutil.which(asked, path=os.environ.get("PATH", os.defpath)) or asked)
-
-
-def confined_build(run: "Run", inner: list[str], writable: list[str]) -> list[str]:
-    """uv compiling packages: it sees no job and no key, and writes to `writable` and its own /tmp."""
-    arguments = [*base(run), "--ro-bind", inner[0], inner[0]]
-    for folder in writable:
-        arguments += ["--bind", folder, folder]
-    return [*arguments, "--chdir", writable[0], "--", *inner]
-
-
-def base(run: "Run") -> list[str]:
-    """bubblewrap's own part: the system, what is hidden in it, and what is shown again below that."""
     asked = run.plan["isolation"]
-    arguments = [program(run), *view(temporary=run.path("tmp"))]
-    for folder in asked["hide"]:
-        if os.path.isdir(folder):
-            arguments += ["--tmpfs", folder]
-    for path in filter(os.path.exists, [*asked["show"], run.plan["ca_bundle"] or ""]):
-        arguments += ["--ro-bind", path, path]
-    return arguments + bind_interpreter(run.plan["environment"]["interpreter"])
+    if asked["kind"] == "mounts":
+        everything = [bubblewrap.program(asked["bwrap"]), "--dev-bind", "/", "/", "--die-with-parent"]
+        return Confined([*everything, *bubblewrap.binds(run.mounts), "--chdir", run.workdir, "--", *inner])
+    seen = view.of_job(run)
+    if asked["kind"] == "bubblewrap":
+        seen = seen._replace(mounts=[*seen.mounts, *copies_of_image(run)])
+    ranks = run.plan["distribution"]
+    alone = ranks["nodes"] * ranks["processes_per_node"] == 1 and ranks["type"] is None
+    return within(seen, asked, inner, run.workdir, alone=alone)
 
 
-def view(temporary: str | None = None) -> list[str]:
-    """The system read-only, /tmp and /run private, and no process but the job's own."""
-    arguments = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent"]
-    for name in sorted(os.listdir("/")):
-        path = f"/{name}"
-        if name in PRIVATE_TOPS:
-            continue
-        if os.path.islink(path):
-            arguments += ["--symlink", os.readlink(path), path]
-        elif os.path.isdir(path):
-            arguments += ["--ro-bind", path, path]
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
-    arguments += ["--bind", temporary, "/tmp"] if temporary else ["--tmpfs", "/tmp"]  # noqa: S108
-    for device in [*DEVICES, *nvidia_devices()]:
-        if os.path.exists(device):
-            arguments += ["--dev-bind", device, device]
-    resolver = os.path.realpath("/etc/resolv.conf")
-    return [*arguments, "--ro-bind", resolver, resolver] if resolver.startswith("/run/") else arguments
+def confined_build(run: "Run", inner: list[str], writable: list[str]) -> Confined:
+    """uv compiling packages: it sees no job and no key, and writes to `writable` and its own /tmp. Raises OSError."""
+    asked = run.plan["isolation"]
+    kind = "bubblewrap" if asked["kind"] == "mounts" else asked["kind"]
+    return within(view.of_build(run, inner[0], writable), {**asked, "kind": kind}, inner, writable[0])
 
 
-def nvidia_devices() -> Iterator[str]:
-    return (f"/dev/{name}" for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit())
+def within(seen: view.View, asked: dict[str, Any], inner: list[str], folder: str, *, alone: bool = True) -> Confined:
+    """`inner` begun in `folder` of that view, at the level that `asked`, a plan's isolation, names."""
+    if asked["kind"] == "bubblewrap":
+        outer = [bubblewrap.program(asked["bwrap"]), *bubblewrap.arguments(seen, asked.get("options", []))]
+        return Confined([*outer, "--chdir", folder, "--", *inner])
+    if asked["kind"] == "landlock":
+        from . import landlock
+
+        made = landlock.ruleset(seen, landlock.version(), alone=alone)
+        return Confined(inner, functools.partial(landlock.restrict, made))
+    return Confined(inner)
 
 
-def bind_interpreter(interpreter: str) -> list[str]:
-    """The interpreter's own folder, which may lie below a hidden one."""
-    prefix = os.path.dirname(os.path.dirname(os.path.realpath(interpreter)))
-    return [] if prefix in ("/", "/usr") else ["--ro-bind", prefix, prefix]
+def needs_copies(run: "Run") -> bool:
+    """Whether what the job only reads has to be its own copy, as nothing would keep it from writing there."""
+    kind = run.plan["isolation"]["kind"]
+    if kind == "landlock":
+        from . import landlock
+
+        return landlock.version() < landlock.KEEPS_LENGTH
+    return bool(kind == "process")
 
 
-def bind_copies(run: "Run") -> list[str]:
+def has_own_temporary(run: "Run") -> bool:
+    """Whether /tmp is the job's own folder."""
+    return bool(run.plan["isolation"]["kind"] == "bubblewrap")
+
+
+def copies_of_image(run: "Run") -> "list[Mount]":
     """What a Dockerfile copied into the image, at the image's paths where the system has nothing."""
+    from .run import Mount
+
     folder = os.path.join(run.shared_environment, "files")
     tops = os.listdir(folder) if os.path.isdir(folder) else []
-    free = [top for top in tops if not os.path.exists(f"/{top}")]
-    return [part for top in free for part in ("--ro-bind", os.path.join(folder, top), f"/{top}")]
+    return [Mount(os.path.join(folder, top), f"/{top}") for top in tops if not os.path.exists(f"/{top}")]
 
 
 def link_mounts(run: "Run") -> None:
-    """Without bubblewrap an input or output is a link to the datastore's own folder."""
+    """Without mounts an input or output is a link to the datastore's own folder."""
     for mount in run.mounts:
         if mount.source != mount.target and not os.path.lexists(mount.target):
             link(mount)

@@ -65,10 +65,6 @@ class Run:
         return self.path("env")
 
     @property
-    def bubblewrap(self) -> bool:
-        return bool(self.plan["isolation"]["kind"] == "bubblewrap")
-
-    @property
     def is_trial(self) -> bool:
         """Whether it is a trial of a sweep, which finds its inputs and outputs in `AZUREML_SWEEP_<name>` as well."""
         return any(name.startswith("AZUREML_SWEEP_") for name in self.plan["variables"])

@@ -19,11 +19,12 @@ def start(
     output: int,
     *,
     limits: Mapping[int, int] | None = None,
+    restrict: Callable[[], None] | None = None,
 ) -> int:
     """Start `command` as the leader of a session of its own, both outputs into `output`. Returns its process id.
 
-    It dies with this process, and has its mark. A command that cannot be executed ends with 127 (126 when it may not
-    be) and says so.
+    It dies with this process, and has its mark; `restrict` is the last that it does before it becomes the command. A
+    command that cannot be executed ends with 127 (126 when it may not be) and says so.
     """
     pid = os.fork()
     if pid:
@@ -41,6 +42,8 @@ def start(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        if restrict is not None:
+            restrict()
         os.execvpe(command[0], command, {**variables, **marks.inherited()})  # noqa: S606
     except OSError as error:
         os.write(output, f"{command[0]}: {error.strerror}\n".encode())
@@ -49,12 +52,20 @@ def start(
         os._exit(125)
 
 
-def run_logged(command: list[str], log: str, variables: dict[str, str], folder: str, tick: Callable[[], None]) -> int:
+def run_logged(
+    command: list[str],
+    log: str,
+    variables: dict[str, str],
+    folder: str,
+    tick: Callable[[], None],
+    *,
+    restrict: Callable[[], None] | None = None,
+) -> int:
     """Run to the end, output appended to `log` as it comes. Returns the exit code; ends it when `tick` raises."""
     if not os.access(command[0], os.X_OK) and os.sep in command[0]:
         raise FileNotFoundError(command[0])
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    pid = start(command, variables, folder, writer)
+    pid = start(command, variables, folder, writer, restrict=restrict)
     os.close(writer)
     try:
         with open(log, "ab", buffering=0) as file:

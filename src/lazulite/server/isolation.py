@@ -12,33 +12,49 @@ from lazulite.backends.local.folder import AGENT
 from lazulite.server.settings import Settings, SettingsError
 
 _INSTALL = "apt-get install bubblewrap"
+_PROMISES = {
+    "bubblewrap": "a job sees the system read-only, its own folders and environment, and no other process",
+    "landlock": "a job reads the system, its own folders and environment, and writes to its own folders alone",
+    "process": "a job gets copies of its inputs and environment, and nothing else is kept from it",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """`kind` is `bubblewrap` or `process`; `detail` says why, for people."""
+    """`kind` is `bubblewrap`, `landlock` or `process`; `detail` says what it keeps and why no other, for people."""
 
     kind: str
     detail: str
+    options: tuple[str, ...] = ()
+    """bubblewrap's own, that work on this machine."""
+    hide: tuple[str, ...] = ()
+    """What only root may read: files of the system that no job of root's may see."""
 
 
 async def probe(settings: Settings) -> Isolation:
-    """Have the agent run bubblewrap once, unless the settings ask for plain processes. Raises SettingsError."""
-    if settings.isolation == "process":
-        return Isolation("process", "process groups with limits, as the setting 'isolation' asks")
-    found = await ask_agent("--probe")
-    if found["kind"] == "bubblewrap":
-        return Isolation("bubblewrap", "bubblewrap: a job sees its own folders, and the system read-only")
-    said = f"{found['detail']} ({_INSTALL})" if "not installed" in found["detail"] else found["detail"]
-    if settings.isolation == "bubblewrap":
-        raise SettingsError(f"isolation is 'bubblewrap', and {said}")
-    return Isolation("process", f"process groups with limits; {said}")
+    """Have the agent find the first level that keeps its promise, of all or of the one that the settings ask for.
+
+    Raises SettingsError where the one that they ask for does not work on this machine.
+    """
+    wanted = settings.isolation
+    if wanted == "process":
+        return Isolation("process", f"process: {_PROMISES['process']}, as the setting 'isolation' asks")
+    found = await ask_agent("--probe", str(settings.home), wanted)
+    kind = found["kind"] or "process"
+    why_not = found.get("why_not") or found["detail"]
+    why_not = f"{why_not} ({_INSTALL})" if "not installed" in why_not else why_not
+    if wanted not in ("auto", kind):
+        raise SettingsError(f"isolation is '{wanted}', and {why_not}")
+    said = _PROMISES[kind] + (f" ({found['detail']})" if found["kind"] and found["detail"] else "")
+    if kind != "bubblewrap":
+        said += f"; {why_not}" if why_not else ""
+    return Isolation(kind, f"{kind}: {said}", tuple(found.get("options", ())), tuple(found.get("hide", ())))
 
 
-async def ask_agent(question: str) -> dict[str, Any]:
+async def ask_agent(question: str, *about: str) -> dict[str, Any]:
     """The agent's answer to one of its `--probe` options; `kind` None and a `detail` where it gives none."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", str(AGENT), question),
+        *(sys.executable, "-I", "-S", str(AGENT), question, *about),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -39,7 +39,7 @@ class Settings:
     storage_options: dict[str, str] = field(default_factory=dict)
     #: Prefixes of public addresses (https, wasbs, abfss) and the folders here that stand for them. In settings.toml only.
     url_mirror: dict[str, str] = field(default_factory=dict)
-    #: `auto`, `bubblewrap` or `process`: how a job is kept apart from the machine.
+    #: `auto`, `bubblewrap`, `landlock` or `process`: how a job is kept apart from the machine.
     isolation: str = "auto"
     #: `process` runs image environments as virtual environments; `container` runs them in podman or docker.
     runtime: str = "process"
@@ -151,7 +151,8 @@ def _checked(settings: Settings) -> Settings:
     if not 1 <= settings.token_lifetime_seconds <= _LONGEST_TOKEN_S:
         found = settings.token_lifetime_seconds
         raise SettingsError(f"token_lifetime_seconds is {found} and must lie between 1 and {_LONGEST_TOKEN_S}")
-    for name, allowed in (("isolation", ("auto", "bubblewrap", "process")), ("runtime", ("process", "container"))):
+    kinds = {"isolation": ("auto", "bubblewrap", "landlock", "process"), "runtime": ("process", "container")}
+    for name, allowed in kinds.items():
         if getattr(settings, name) not in allowed:
             raise SettingsError(f"{name} is '{getattr(settings, name)}' and must be one of {', '.join(allowed)}")
     for name in ("max_connections", "header_timeout_seconds", "body_timeout_seconds"):

@@ -1,10 +1,12 @@
 """Real agents in run folders of their own, with one small environment that is built once."""
 
+import functools
 import http.server
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import pytest
 
 import lazulite.node
 from lazulite.model.run_plan import EnvironmentPlan, Isolation, RunPlan
+from lazulite.node import probe
 
 AGENT = Path(lazulite.node.__file__).parent / "__main__.py"
 UV = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
@@ -79,11 +82,21 @@ def until(check: Callable[[], Any], seconds: float = 30) -> Any:
     raise AssertionError(f"did not come true within {seconds} s")
 
 
-@pytest.fixture(params=["process", "bubblewrap"])
+@pytest.fixture(params=["process", "landlock", "bubblewrap"])
 def isolation(request: pytest.FixtureRequest) -> Isolation:
-    if request.param == "bubblewrap" and not shutil.which("bwrap"):
-        pytest.skip("bubblewrap is not installed")
-    return Isolation(kind=request.param)
+    return level(request.param)
+
+
+@functools.cache
+def level(kind: str) -> Isolation:
+    """The isolation of that kind as this machine has it; skips where it does not work here."""
+    if kind == "process":
+        return Isolation()
+    with tempfile.TemporaryDirectory() as home:
+        found = probe.probe(home, kind)
+    if found["kind"] != kind:
+        pytest.skip(found["why_not"])
+    return Isolation(kind=kind, options=found["options"], hide=found["hide"])
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lazulite.model.run_plan import Isolation, Limits, RunStatus
 
-from .conftest import AGENT, AgentRun, until
+from .conftest import AGENT, AgentRun, level, until
 
 ARun = Callable[..., AgentRun]
 
@@ -144,11 +144,9 @@ def sleepers(marker: str) -> list[str]:
     return [pid for pid in found if alive(int(pid))]
 
 
-@pytest.mark.parametrize("kind", ["process", "bubblewrap", "mounts"])
+@pytest.mark.parametrize("kind", ["process", "landlock", "bubblewrap", "mounts"])
 def test_a_cancelled_process_may_tidy_up(a_run: ARun, kind: str) -> None:
-    if kind != "process" and not shutil.which("bwrap"):
-        pytest.skip("bubblewrap is not installed")
-    isolation = Isolation(kind=kind)
+    isolation = msgspec.structs.replace(level("bubblewrap" if kind == "mounts" else kind), kind=kind)
     command = "trap 'echo tidied; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     run = a_run(command, isolation=isolation).start()
     until(lambda: (run.artifacts / "user_logs/std_log.txt").exists() and "up" in run.log())

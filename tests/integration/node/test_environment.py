@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lazulite.model.run_plan import Code, CopyStep, Install, Isolation
@@ -17,6 +18,7 @@ from .conftest import AgentRun, an_environment
 
 ARun = Callable[..., AgentRun]
 LOG = "azureml-logs/20_image_build_log.txt"
+AGENT_LOG = "system_logs/agent.log"
 
 
 def test_built_once_and_shared(a_run: ARun, environments_root: Path) -> None:
@@ -68,10 +70,13 @@ def test_pip_install_in_a_job_leaves_the_shared_environment_alone(
     assert [path for path in shared.rglob("six-*.dist-info") if "1.16.0" not in path.name] == []
 
 
-def test_in_bubblewrap_the_shared_environment_cannot_be_written(a_run: ARun, isolation: Isolation) -> None:
-    run = a_run("touch $(python -c 'import six; print(six.__file__)')x; echo $?", isolation=isolation).start()
-    run.wait()
-    assert ("Read-only" in run.log()) == (isolation.kind == "bubblewrap")
+def test_the_shared_environment_stays_as_it_is(a_run: ARun, isolation: Isolation, environments_root: Path) -> None:
+    run = a_run("echo X=1 >> $(python -c 'import six; print(six.__file__)'); echo $?", isolation=isolation).start()
+    assert run.wait()["outcome"] == "completed"
+    assert run.log().endswith("0\n") == (isolation.kind == "process")
+    (module,) = (environments_root / "test-six").rglob("six.py")
+    assert "X=1" not in module.read_text()
+    assert "nothing here would keep" in run.log(AGENT_LOG) or isolation.kind != "process"
 
 
 def test_files_of_a_dockerfile_and_its_variables(a_run: ARun, tmp_path: Path, isolation: Isolation) -> None:
@@ -116,7 +121,7 @@ def test_a_package_that_must_be_compiled_runs_its_code_apart(
     environment = an_environment(
         key=f"test-source-{isolation.kind}", requirements=["pip", "setuptools<81", f"probe-package @ {url}"]
     )
-    asked = Isolation(kind=isolation.kind, hide=[str(home)])
+    asked = msgspec.structs.replace(isolation, hide=[*isolation.hide, str(home)])
     run = a_run("python -c 'import probe_package; print(probe_package.SEEN)'", environment=environment, isolation=asked)
     status = run.start().wait(seconds=120)
     assert status["outcome"] == "completed", status
@@ -148,12 +153,13 @@ def test_an_installation_with_hashes_and_options_of_its_own(
 
 
 def a_source_package(folder: Path, looked_at: str) -> Path:
-    """A source distribution whose setup.py notes whether it could see a file."""
+    """A source distribution whose setup.py notes whether it could read a file."""
     inner = "probe_package-1.0"
     (folder / inner).mkdir(parents=True)
     (folder / inner / "setup.py").write_text(
         "import os, setuptools\n"
-        f"seen = os.path.exists({looked_at!r})\n"
+        f"try: seen = bool(open({looked_at!r}).read())\n"
+        "except OSError: seen = False\n"
         "open('probe_package.py', 'w').write(f'SEEN = {seen}')\n"
         "setuptools.setup(name='probe-package', version='1.0', py_modules=['probe_package'])\n"
     )

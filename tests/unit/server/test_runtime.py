@@ -16,7 +16,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the agent answers; to be filled by the test."""
     given: dict[str, Any] = {}
 
-    async def ask(question: str) -> dict[str, Any]:
+    async def ask(question: str, *about: str) -> dict[str, Any]:
         return {**given, "asked": question}
 
     monkeypatch.setattr(isolation, "ask_agent", ask)
@@ -45,14 +45,29 @@ async def test_processes_ask_for_no_engine(tmp_path: Path, answer: dict[str, Any
 
 
 async def test_isolation_is_what_the_agent_finds(tmp_path: Path, answer: dict[str, Any]) -> None:
-    answer.update(kind="process", detail="bubblewrap (bwrap) is not installed")
+    answer.update(kind="process", detail="", why_not="bubblewrap (bwrap) is not installed")
     found = await isolation.probe(Settings(tmp_path))
     assert found.kind == "process"
     assert "apt-get install bubblewrap" in found.detail
     with pytest.raises(SettingsError, match="not installed"):
         await isolation.probe(Settings(tmp_path, isolation="bubblewrap"))
-    answer.update(kind="bubblewrap", detail="/usr/bin/bwrap")
-    assert (await isolation.probe(Settings(tmp_path))).kind == "bubblewrap"
+    answer.update(kind="landlock", detail="version 3")
+    found = await isolation.probe(Settings(tmp_path))
+    assert found.kind == "landlock"
+    assert "version 3" in found.detail
+    assert "apt-get install bubblewrap" in found.detail
+    answer.update(kind="bubblewrap", detail="", options=["--unshare-user"], hide=["/etc/shadow"], why_not="")
+    found = await isolation.probe(Settings(tmp_path))
+    assert (found.kind, found.options, found.hide) == ("bubblewrap", ("--unshare-user",), ("/etc/shadow",))
+
+
+async def test_an_agent_without_an_answer_leaves_jobs_as_processes(tmp_path: Path, answer: dict[str, Any]) -> None:
+    answer.update(kind=None, detail="the agent's --probe failed: it says nothing")
+    found = await isolation.probe(Settings(tmp_path))
+    assert found.kind == "process"
+    assert "it says nothing" in found.detail
+    with pytest.raises(SettingsError, match="isolation is 'landlock', and the agent's --probe failed"):
+        await isolation.probe(Settings(tmp_path, isolation="landlock"))
 
 
 async def test_an_agent_that_fails_to_answer_is_told_of() -> None:

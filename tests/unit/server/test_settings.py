@@ -36,7 +36,7 @@ def test_yes_and_no_from_the_environment(tmp_path: Path, text: str, found: bool)
         ("token_lifetime_seconds = 0", "between 1 and 7776000"),
         ("webhook_private_addresses = 'perhaps'", "must be a bool"),
         ("webhook_private_addresses = 1", "must be a bool"),
-        ("isolation = 'jail'", "auto, bubblewrap, process"),
+        ("isolation = 'jail'", "auto, bubblewrap, landlock, process"),
         ("port = = 1", "is not TOML"),
         ("url_mirror = 'x'", "must be a dict"),
         (

@@ -325,7 +325,8 @@ def _isolation(settings: EngineSettings, environment: EnvironmentPlan) -> Isolat
     hide = dict.fromkeys([str(settings.home), *settings.hide])
     show = [settings.ca_bundle] if settings.ca_bundle else []
     kind = "container" if environment.image else settings.isolation
-    return Isolation(kind=kind, bwrap=settings.bwrap, hide=list(hide), show=show)
+    options = list(settings.bwrap_options)
+    return Isolation(kind=kind, bwrap=settings.bwrap, options=options, hide=list(hide), show=show)
 
 
 def _memory(job: Resource, facts: Facts, settings: EngineSettings) -> int | None:

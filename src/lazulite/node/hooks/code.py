@@ -17,11 +17,11 @@ def prepare(run: Run) -> None:
         if not os.path.isdir(code["path"]):
             raise RunFailure("CodeNotFound", "The job's code snapshot is not in the store any more.")
         source = code["path"]
-        count = files.copy_tree(source, run.workdir, run.tick)
+        count = files.copy_tree(source, run.workdir, lambda _: run.tick())
     else:
         source = run.path("code")
         transfer.download_folder(code["url"], run.query("code"), source, run.plan["ca_bundle"], run.tick)
-        count = files.copy_tree(source, run.workdir, run.tick)
+        count = files.copy_tree(source, run.workdir, lambda _: run.tick())
     run.log(f"code: {count} files")
     check(source, code["hash"])
 

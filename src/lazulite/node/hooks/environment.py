@@ -8,6 +8,7 @@ import shutil
 import time
 
 from .. import build, files, isolation, layer
+from ..copying import Copying
 from ..failure import RunFailure
 from ..run import Mount, Run
 from ..status import now
@@ -35,9 +36,21 @@ def prepare(run: Run) -> None:
                 build_into(run, shared)
     touch(os.path.join(shared, "last_used"))
     run.shared_environment = shared
-    run.mounts.append(Mount(shared, shared))
-    layer.create(shared, plan["interpreter"], run.layer)
+    layer.create(seen_by_job(run, shared), plan["interpreter"], run.layer)
     run.log(f"environment {plan['name']} attached in {(time.monotonic() - began) * 1000:.0f} ms")
+
+
+def seen_by_job(run: Run, shared: str) -> str:
+    """The folder of the environment as the job has it: the shared one where it cannot be written to, else a copy."""
+    if not isolation.needs_copies(run):
+        run.mounts.append(Mount(shared, shared))
+        return shared
+    own = run.path("environment")
+    name = run.plan["environment"]["name"]
+    Copying(run, f"environment {name}", isolation.WHY_COPIED).copy(
+        os.path.join(shared, "venv"), os.path.join(own, "venv")
+    )
+    return own
 
 
 def ready(shared: str) -> bool:
@@ -69,7 +82,7 @@ def build_into(run: Run, shared: str) -> None:
     began = time.monotonic()
     log = run.artifact(LOG)
     try:
-        confine = functools.partial(isolation.confined_build, run) if run.bubblewrap else None
+        confine = functools.partial(isolation.confined_build, run)
         build.build(plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick, confine=confine)
         shutil.copyfile(log, os.path.join(aside, "build.log"))
         shutil.copyfile(build.whole_log(log), os.path.join(aside, "build_whole.log"))
@@ -83,7 +96,8 @@ def build_into(run: Run, shared: str) -> None:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     run.log(f"environment {plan['name']} built in {seconds} s, {facts['bytes'] // 1_000_000} MB")
-    build.compile_later(shared, [each for requirements, _ in build.installations(plan) for each in requirements])
+    asked_for = [each for requirements, _ in build.installations(plan) for each in requirements]
+    build.compile_later(shared, plan["interpreter"], asked_for)
 
 
 def touch(path: str) -> None:

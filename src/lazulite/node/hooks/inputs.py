@@ -1,10 +1,10 @@
 """Inputs: literals into the command; files mounted, linked, copied or fetched where Azure puts them."""
 
 import os
-import shutil
 from typing import Any
 
-from .. import files, transfer
+from .. import files, isolation, transfer
+from ..copying import Copying
 from ..failure import RunFailure
 from ..run import Mount, Run
 
@@ -49,11 +49,9 @@ def from_path(run: Run, name: str, given: dict[str, Any], folder: str) -> str:
         os.makedirs(folder, exist_ok=True)
         target = os.path.join(folder, os.path.basename(given["path"]))
     if given["mode"] in ("download", "eval_download"):
-        run.activity(f"copying input {name}")
-        if os.path.isfile(source):
-            shutil.copyfile(source, target)
-        else:
-            files.copy_tree(source, target, run.tick)
+        Copying(run, f"input {name}").copy(source, target)
+    elif given["mode"] != "rw_mount" and isolation.needs_copies(run):
+        Copying(run, f"input {name}", isolation.WHY_COPIED).copy(source, target)
     else:
         run.mounts.append(Mount(source, target, writable=given["mode"] == "rw_mount"))
     return target

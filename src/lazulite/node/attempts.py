@@ -1,0 +1,101 @@
+"""Attempts what a job may not do, from inside an isolation, and prints as JSON what succeeded.
+
+Started by `probe.py` by its path, with one argument: `{"own": folder, "canaries": files, "pid": of a process outside,
+"cmdline": its command line}`. Standard library only; imports nothing of this package.
+"""
+
+import ctypes
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+
+MS_REMOUNT, MS_BIND, MNT_DETACH = 32, 4096, 2
+SYSTEM = ("/usr", "/etc")
+
+
+def main(told: dict) -> dict[str, str]:  # type: ignore[type-arg]
+    """What succeeded, by the name of the promise that it breaks, each as half a sentence."""
+    broken = {}
+    own, canaries = told["own"], told["canaries"]
+    folders = [*SYSTEM, *(os.path.dirname(path) for path in canaries)]
+    for name, text, attempts in (
+        ("write", "it writes into {0}", [(folder, lambda folder=folder: made(folder)) for folder in folders]),
+        ("read", "it reads {0}", [(path, lambda path=path: read(path)) for path in canaries]),
+        ("change", "it changes {0}", [(path, lambda path=path: changed(path)) for path in canaries]),
+        ("file is cut to length", "it cuts {0} to length", [(path, lambda path=path: cut(path)) for path in canaries]),
+        ("mount", "it {0}", list(mounting(own))),
+        ("environment", "it reads variables of process {0}", [(told["pid"], lambda: environment(told))]),
+        ("process is seen", "it sees process {0}", [(told["pid"], lambda: is_seen(told))]),
+        ("process is signalled", "it signals process {0}", [(told["pid"], lambda: signalled(told))]),
+    ):
+        done = [str(what) for what, attempt in attempts if succeeds(attempt)]
+        if done:
+            broken[name] = text.format(", ".join(done))
+    if not succeeds(lambda: made(own)):
+        broken["own"] = "it cannot write into its own folder"
+    return broken
+
+
+def succeeds(attempt: Callable[[], bool]) -> bool:
+    try:
+        return attempt()
+    except OSError:
+        return False
+
+
+def made(folder: str) -> bool:
+    path = os.path.join(folder, ".lazulite-probe")
+    with open(path, "x"):
+        pass
+    os.unlink(path)
+    return True
+
+
+def read(path: str) -> bool:
+    with open(path) as file:
+        return bool(file.read())
+
+
+def changed(path: str) -> bool:
+    with open(path, "a") as file:
+        file.write("!")
+    return True
+
+
+def cut(path: str) -> bool:
+    os.truncate(path, 1)
+    return True
+
+
+def mounting(own: str) -> Iterator[tuple[str, Callable[[], bool]]]:
+    libc = ctypes.CDLL(None)
+    folder = own.encode()
+    yield "remounts /usr", lambda: not libc.mount(None, b"/usr", None, MS_REMOUNT | MS_BIND, None)
+    yield "unmounts /proc", lambda: not libc.umount2(b"/proc", MNT_DETACH)
+    yield "mounts", lambda: not libc.mount(b"none", folder, b"tmpfs", 0, None)
+    yield "makes a device", lambda: device(os.path.join(own, "device"))
+
+
+def device(path: str) -> bool:
+    os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(7, 0))
+    return True
+
+
+def environment(told: dict) -> bool:  # type: ignore[type-arg]
+    return is_seen(told) and bool(read(f"/proc/{told['pid']}/environ"))
+
+
+def is_seen(told: dict) -> bool:  # type: ignore[type-arg]
+    with open(f"/proc/{told['pid']}/cmdline", "rb") as file:
+        return file.read().decode(errors="replace") == told["cmdline"]
+
+
+def signalled(told: dict) -> bool:  # type: ignore[type-arg]
+    os.kill(told["pid"], 0)
+    return is_seen(told)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

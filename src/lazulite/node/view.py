@@ -1,0 +1,137 @@
+"""What a job sees of the machine: one list of what is shown, which bubblewrap and Landlock both follow.
+
+Nothing else of the machine is there: no home folder, no other user's, no mounted disk, no state of other programs.
+"""
+
+import glob
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import indexes
+
+if TYPE_CHECKING:
+    from .run import Mount, Run
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib*", "/etc", "/opt", "/sys", "/nix/store", "/gnu/store")
+#: Of /var, what programs read and nobody keeps a secret in.
+STATE = ("/var/lib/ca-certificates", "/var/cache/fontconfig")
+#: Links out of /etc: where the machine keeps what the network needs.
+NETWORK = ("/etc/resolv.conf", "/etc/hosts")
+DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/dri", "/dev/kfd")
+#: Variables that name certificates, configuration and libraries, separated by colons.
+NAMING = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "PIP_CONFIG_FILE",
+    "UV_CONFIG_FILE",
+    "LD_LIBRARY_PATH",
+)
+#: Never shown as a whole, whoever names them.
+PRIVATE = ("/tmp", "/var/tmp", "/run", "/proc", "/dev")  # noqa: S108
+
+
+class View(NamedTuple):
+    """Absolute paths that exist. `own` and `writable` are shown also below what is hidden; `mounts` come last."""
+
+    shown: list[str]
+    hidden: list[str]
+    own: list[str]
+    writable: list[str]
+    #: The folder that is the job's /tmp.
+    temporary: str
+    mounts: "list[Mount]"
+
+
+def of_job(run: "Run") -> View:
+    folders = [*(run.path(name) for name in ("exe", "cap", "home")), run.layer]
+    return make(run.plan, os.environ, folders, run.path("tmp"), run.mounts)
+
+
+def of_build(run: "Run", program: str, folders: list[str]) -> View:
+    """uv compiling packages: it sees no job and no key, and writes to `folders` and a /tmp of its own."""
+    places = [path for path in indexes.folders(run.plan["environment"], os.environ) if may_be_shown(path)]
+    view = make(run.plan, os.environ, folders, run.path("tmp"), [])
+    return view._replace(own=[*view.own, *places, *filter(os.path.exists, [program, *indexes.settings_files()])])
+
+
+def make(
+    plan: Mapping[str, Any], environ: Mapping[str, str], folders: list[str], temporary: str, mounts: "list[Mount]"
+) -> View:
+    asked = plan["isolation"]
+    shown = [*system(), *filter(may_be_shown, named(environ)), *filter(may_be_shown, indexes.folders(None, environ))]
+    own = [*asked["show"], plan["ca_bundle"] or "", *interpreter(plan["environment"]["interpreter"])]
+    hidden = [path for path in asked["hide"] if any(is_below(path, top) for top in shown)]
+    return View(
+        list(dict.fromkeys(shown)),
+        list(filter(os.path.exists, hidden)),
+        list(filter(os.path.exists, own)),
+        folders,
+        temporary,
+        mounts,
+    )
+
+
+def system() -> Iterator[str]:
+    for pattern in (*SYSTEM, *STATE):
+        yield from sorted(glob.glob(pattern))
+    for path in map(os.path.realpath, NETWORK):
+        if not path.startswith("/etc/") and os.path.exists(path):
+            yield path
+
+
+def named(environ: Mapping[str, str]) -> Iterator[str]:
+    """What variables name and programs must be able to read."""
+    for name in NAMING:
+        yield from filter(os.path.isabs, environ.get(name, "").split(":"))
+
+
+def may_be_shown(path: str) -> bool:
+    """Whether it is there and holds neither the user's whole home nor what is private."""
+    real = os.path.realpath(path)
+    kept = (os.path.realpath(os.path.expanduser("~")), *PRIVATE)
+    return os.path.exists(path) and not any(is_below(place, real) for place in kept)
+
+
+def interpreter(path: str) -> list[str]:
+    """The interpreter's own folder; of one that lies in a home itself, what it runs with."""
+    real = os.path.realpath(path)
+    prefix = os.path.dirname(os.path.dirname(real))
+    if any(is_below(prefix, top) for top in ("/usr", "/opt")):
+        return []
+    if may_be_shown(prefix):
+        return [prefix]
+    library = os.path.join(prefix, "lib")
+    return [real, *glob.glob(f"{glob.escape(library)}/python3*"), *glob.glob(f"{glob.escape(library)}/libpython3*")]
+
+
+def is_below(path: str, top: str) -> bool:
+    """Whether `path` is `top` or lies in it."""
+    return path == top or path.startswith(top.rstrip("/") + "/")
+
+
+def devices() -> list[str]:
+    """Of graphics cards and the like."""
+    numbered = glob.glob("/dev/nvidia[0-9]*")
+    return [device for device in (*DEVICES, *numbered, "/dev/nvidia-caps") if os.path.exists(device)]
+
+
+def kept_for_root(top: str = "/etc") -> list[str]:
+    """What only root may read there: shadow passwords, host keys. Empty where this process is not root's."""
+    return list(_closed(top)) if os.geteuid() == 0 else []
+
+
+def _closed(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                continue
+            is_folder = entry.is_dir()
+            if not entry.stat().st_mode & (stat.S_IXOTH if is_folder else stat.S_IROTH):
+                yield entry.path
+            elif is_folder:
+                yield from _closed(entry.path)
