@@ -21,7 +21,6 @@ def folders(environment: Mapping[str, Any] | None, environ: Mapping[str, str]) -
     texts += pip_settings().values()
     texts += uv_settings()
     if environment is not None:
-        texts += environment["index_options"]
         texts += environment["requirements"]
         for each in environment["installs"]:
             texts += [*each["options"], *each["requirements"]]
