@@ -10,12 +10,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 MS_REMOUNT, MS_BIND, MNT_DETACH = 32, 4096, 2
 SYSTEM = ("/usr", "/etc")
 
 
-def main(told: dict) -> dict[str, str]:  # type: ignore[type-arg]
+def main(told: dict[str, Any]) -> dict[str, str]:
     """What succeeded, by the name of the promise that it breaks, each as half a sentence."""
     broken = {}
     own, canaries = told["own"], told["canaries"]
@@ -83,16 +84,16 @@ def device(path: str) -> bool:
     return True
 
 
-def environment(told: dict) -> bool:  # type: ignore[type-arg]
+def environment(told: dict[str, Any]) -> bool:
     return is_seen(told) and bool(read(f"/proc/{told['pid']}/environ"))
 
 
-def is_seen(told: dict) -> bool:  # type: ignore[type-arg]
+def is_seen(told: dict[str, Any]) -> bool:
     with open(f"/proc/{told['pid']}/cmdline", "rb") as file:
-        return file.read().decode(errors="replace") == told["cmdline"]
+        return bool(file.read().decode(errors="replace") == told["cmdline"])
 
 
-def signalled(told: dict) -> bool:  # type: ignore[type-arg]
+def signalled(told: dict[str, Any]) -> bool:
     os.kill(told["pid"], 0)
     return is_seen(told)
 
