@@ -60,8 +60,8 @@ format: $(STAMP)  ## rewrite the sources in the project's format
 bench: $(STAMP)  ## measure, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-conformance: $(STAMP)  ## run labs and examples from checkouts: make conformance LABS=DIR MLOPS=DIR EXAMPLES=DIR MLFLOW=DIR CLIENTS=1 [MANIFEST=FILE]
-	$(BIN)/python -m conformance $(if $(LABS),--labs "$(LABS)") $(if $(MLOPS),--mlops "$(MLOPS)") $(if $(EXAMPLES),--examples "$(EXAMPLES)") $(if $(MLFLOW),--mlflow "$(MLFLOW)") $(if $(CLIENTS),--clients) $(if $(MANIFEST),--manifest "$(MANIFEST)")
+conformance: $(STAMP)  ## run labs and examples from checkouts: make conformance LABS=DIR MLOPS=DIR ASSETS=DIR EXAMPLES=DIR MLFLOW=DIR CLIENTS=1 [MANIFEST=FILE]
+	$(BIN)/python -m conformance $(if $(LABS),--labs "$(LABS)") $(if $(MLOPS),--mlops "$(MLOPS)") $(if $(EXAMPLES),--examples "$(EXAMPLES)") $(if $(ASSETS),--assets "$(ASSETS)") $(if $(MLFLOW),--mlflow "$(MLFLOW)") $(if $(CLIENTS),--clients) $(if $(MANIFEST),--manifest "$(MANIFEST)")
 
 lock: | $(filter .tools/bin/uv,$(UV))  ## resolve the development environment anew
 	$(UV) pip compile --quiet pyproject.toml --group dev --universal --no-header --python-version 3.11 -o requirements-dev.txt

@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--labs", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-azure-ml")
     parser.add_argument("--mlops", type=Path, metavar="DIR", help="a checkout of MicrosoftLearning/mslearn-mlops")
     parser.add_argument("--examples", type=Path, metavar="DIR", help="a checkout of Azure/azureml-examples")
+    parser.add_argument(
+        "--assets", type=Path, metavar="DIR", help="a checkout of Azure/azureml-assets, for cases that load it"
+    )
     parser.add_argument("--mlflow", type=Path, metavar="DIR", help="a checkout of a release of mlflow/mlflow")
     parser.add_argument(
         "--clients", action="store_true", help="run MLflow's and azureml-mlflow's clients of clients.toml"
@@ -55,8 +58,9 @@ def _cases(parser: argparse.ArgumentParser, given: argparse.Namespace, checkouts
     except ManifestError as error:
         parser.error(str(error))
     chosen = [case for case in cases if re.search(given.only, case.name)]
-    runnable = [case for case in chosen if case.root in checkouts]
-    results = _run_all(runnable, checkouts, given.home.absolute())
+    runnable = [case for case in chosen if case.root in checkouts and (given.assets or not case.public_assets)]
+    public = given.assets.absolute() if given.assets else Path()
+    results = _run_all(runnable, checkouts, public, given.home.absolute())
     print("\n" + table(results))
     if len(runnable) < len(chosen):
         print(f"({len(chosen) - len(runnable)} cases left out, whose checkout was not named)")
@@ -86,10 +90,10 @@ def _mlflow(checkout: Path, home: Path, only: str) -> int:
     return code
 
 
-def _run_all(cases: list[Case], checkouts: dict[str, Path], home: Path) -> list[Result]:
+def _run_all(cases: list[Case], checkouts: dict[str, Path], public: Path, home: Path) -> list[Result]:
     mirror.lay_out(home, cases, checkouts)
     return _results(
-        home, cases, lambda activation, case, scratch: _run(case, checkouts[case.root], activation, scratch)
+        home, cases, lambda activation, case, scratch: _run(case, checkouts[case.root], public, activation, scratch)
     )
 
 
@@ -115,11 +119,12 @@ def _results(home: Path, cases: list[T], run: Callable[[lazulite.Activation, T, 
     return results
 
 
-def _run(case: Case, checkout: Path, activation: lazulite.Activation, scratch: Path) -> Result:
+def _run(case: Case, checkout: Path, public: Path, activation: lazulite.Activation, scratch: Path) -> Result:
     began = time.monotonic()
     notes = [f"mapped {public.url}" for public in case.mirrors]
     submitted = 0
     try:
+        platform.load_public_assets(activation, [sandbox.required(public, folder) for folder in case.public_assets])
         file = sandbox.copy(case, checkout, scratch)
         place = platform.make(activation, case, checkout)
         sandbox.config(file.parent, place.subscription, place.group, place.workspace)

@@ -81,6 +81,8 @@ class Case:
     also: tuple[str, ...] = ()
     #: What its notebook's kernel needs besides the SDK, MLflow and pandas.
     packages: tuple[str, ...] = ()
+    #: Folders of a checkout of Azure/azureml-assets that are loaded into the registry `azureml` beforehand.
+    public_assets: tuple[str, ...] = ()
     computes: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
     assets: tuple[Asset, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -66,6 +68,24 @@ def make(platform: lazulite.Activation, case: Case, checkout: Path) -> Place:
         _files(client, case, checkout)
         _assets(client, case, checkout)
     return place
+
+
+def load_public_assets(platform: lazulite.Activation, folders: list[Path]) -> None:
+    """Put components and environments into the registry `azureml`, as `lazulite registry load` does. Raises Unmet."""
+    for folder in folders:
+        command = [
+            sys.executable,
+            "-m",
+            "lazulite.cli.main",
+            "registry",
+            "load",
+            str(folder),
+            "--home",
+            str(platform.home),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Unmet(f"{folder} cannot be loaded\n{_tail(done.stdout + done.stderr)}")
 
 
 def remove(place: Place) -> None:

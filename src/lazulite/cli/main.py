@@ -19,7 +19,7 @@ from lazulite.core.command_line import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 3 no server is running."""
     parser = build_parser()
-    words, inner = _cut(sys.argv[1:] if arguments is None else list(arguments))
+    words, inner = cut(sys.argv[1:] if arguments is None else list(arguments))
     given = parser.parse_args(words)
     if inner:
         given.command = inner
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _cut(words: list[str]) -> tuple[list[str], list[str]]:
+def cut(words: list[str]) -> tuple[list[str], list[str]]:
     """Apart, what follows `--` of a command whose options may stand after its name: argparse would take them too."""
     if words[:2] != ["job", "debug"] or "--" not in words:
         return words, []
