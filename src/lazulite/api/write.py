@@ -21,7 +21,7 @@ from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
 from lazulite.model import labels, wire
-from lazulite.resources import storage_accounts, versions
+from lazulite.resources import identities, storage_accounts, versions
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import erasures, resources
 from lazulite.store.resources import Json, Resource
@@ -204,6 +204,7 @@ def _store(
     else:
         write.label, write.state, write.archived = existing.label, existing.state, existing.archived
     write.archived = bool(write.properties.get("isArchived", write.archived))
+    identities.check(write)
     type_.prepare(write)
     stored = _save(write, type_, caller.name)
     resources.record(connection, stored.id, "written", {"by": caller.id, "generation": stored.generation})

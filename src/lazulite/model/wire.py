@@ -63,6 +63,7 @@ class Component(Asset):
 
         command: str | None = None
         code: str | None = None
+        environment: str | Object | None = None
         inputs: dict[str, Object | None] | None = None
         outputs: dict[str, Object | None] | None = None
         jobs: Object | None = None
@@ -135,12 +136,17 @@ class Compute(_Wire):
             public_key_data: str | None = None
             private_key_data: str | None = None
 
+        class Place(_Wire):
+            id: str | None = None
+
         vm_size: str | None = None
         vm_priority: str | None = None
         os_type: str | None = None
         scale_settings: Scale | None = None
         idle_time_before_shutdown: str | None = None
         schedules: Object | None = None
+        subnet: Place | None = None
+        virtual_machine_image: Place | None = None
         administrator_account: Account | None = None
         databricks_access_token: str | None = None
 
@@ -171,6 +177,9 @@ class Job(Asset):
 
     class Identity(_Wire):
         identity_type: str | None = None
+        resource_id: str | None = None
+        client_id: str | None = None
+        object_id: str | None = None
 
     class Queue(_Wire):
         job_tier: str | None = None

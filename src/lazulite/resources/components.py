@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lazulite.core import arm_id
 from lazulite.core.errors import conflict, nearest, not_implemented, validation
 from lazulite.model import wire
-from lazulite.resources import assets, typed_inputs
+from lazulite.resources import assets, component_references, typed_inputs
 from lazulite.resources.declaration import ResourceType, Shape, Write
 from lazulite.store.resources import Json
 
@@ -34,6 +35,8 @@ def prepare(write: Write) -> None:
         _check_unchanged(write, name)
     else:
         _check_inputs(properties["componentSpec"])
+        if arm_id.parse(write.id).registry is None:
+            component_references.check_rights(write, properties["componentSpec"])
     assets.prepare(write, (), "Component")
 
 

@@ -6,21 +6,23 @@ from lazulite.core import names
 from lazulite.core.clock import parse_duration
 from lazulite.core.errors import ApiError, conflict, nearest, validation
 from lazulite.model import wire
-from lazulite.resources import vm_sizes
+from lazulite.resources import linked, vm_sizes
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Verb, Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
 CLUSTER, INSTANCE = "AmlCompute", "ComputeInstance"
-ATTACHED = (
-    "Kubernetes",
-    "VirtualMachine",
-    "SynapseSpark",
-    "HDInsight",
-    "Databricks",
-    "DataFactory",
-    "DataLakeAnalytics",
-)
+#: What is attached, by kind: a machine or service that lies elsewhere.
+_ELSEWHERE = {
+    "Kubernetes": ("Microsoft.ContainerService/managedClusters", "Microsoft.Kubernetes/connectedClusters"),
+    "VirtualMachine": ("Microsoft.Compute/virtualMachines",),
+    "SynapseSpark": ("Microsoft.Synapse/workspaces/bigDataPools",),
+    "HDInsight": ("Microsoft.HDInsight/clusters",),
+    "Databricks": ("Microsoft.Databricks/workspaces",),
+    "DataFactory": ("Microsoft.DataFactory/factories",),
+    "DataLakeAnalytics": ("Microsoft.DataLakeAnalytics/accounts",),
+}
+ATTACHED = tuple(_ELSEWHERE)
 KINDS = (CLUSTER, INSTANCE, *ATTACHED)
 _SECRET_FIELDS = ("administratorAccount", "databricksAccessToken")
 _DEFAULT_IDLE = "PT120S"
@@ -38,6 +40,7 @@ def prepare(write: Write) -> None:
         raise validation("properties.properties must be an object.", "properties.properties")
     properties["properties"] = inner
     old = write.existing.properties.get("properties", {}) if write.existing else {}
+    _check_links(write, kind, inner, old)
     if kind == CLUSTER:
         _prepare_cluster(inner, old)
     elif kind == INSTANCE:
@@ -171,6 +174,23 @@ def _kind(write: Write) -> str:
         rule = names.DATASTORE if kind == "SynapseSpark" and "_" in write.name else names.COMPUTE
         rule.check(write.name)
     return kind
+
+
+def _check_links(write: Write, kind: str, inner: Json, old: Json) -> None:
+    """The ids of what lies elsewhere: it is kept and given back, and nobody names it without a right to it."""
+    properties, before = write.properties, write.existing.properties if write.existing else {}
+    id_ = properties.get("resourceId")
+    if id_ and id_ != before.get("resourceId"):
+        if kind not in _ELSEWHERE:
+            raise validation(f"A compute of type {kind} has no resourceId: leave it out.", "properties.resourceId")
+        attached = linked.Kind(f"compute of type {kind}", _ELSEWHERE[kind], "write")
+        properties["resourceId"] = linked.check(write, id_, attached, "properties.resourceId")
+    subnet = (inner.get("subnet") or {}).get("id")
+    if subnet and subnet != (old.get("subnet") or {}).get("id"):
+        inner["subnet"] = {"id": linked.check(write, subnet, linked.SUBNET, "properties.properties.subnet.id")}
+    if (inner.get("virtualMachineImage") or {}).get("id"):
+        target = "properties.properties.virtualMachineImage.id"
+        raise ApiError(501, "NotImplemented", "Nodes run no image here. Leave virtualMachineImage out.", target=target)
 
 
 def _prepare_cluster(inner: Json, old: Json) -> None:

@@ -10,7 +10,7 @@ from lazulite.core.clock import parse_duration
 from lazulite.core.errors import nearest, validation
 from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.model import asset_reference
-from lazulite.resources import places, references
+from lazulite.resources import identities, places, references
 from lazulite.resources.declaration import Write
 from lazulite.store.resources import Json, Resource
 
@@ -36,6 +36,8 @@ def check_command_job(write: Write) -> Json:
         raise validation("A command job needs properties.command, the shell command to run.", "properties.command")
     check_inputs(write, properties.get("inputs"))
     check_outputs(write, properties.get("outputs"))
+    identities.check_of_job(write, properties.get("identity"), "properties.identity")
+    check_component(write)
     _check_placeholders(command, properties)
     _check_resources(properties)
     environment = properties.get("environmentId")
@@ -51,6 +53,14 @@ def check_command_job(write: Write) -> Json:
         "code": asset_reference.spelled(asset.id) if code else None,
         "compute": _compute(write),
     }
+
+
+def check_component(write: Write) -> None:
+    """A command or sweep may name the component that it was made of."""
+    reference = write.properties.get("componentId")
+    if reference:
+        target = "properties.componentId"
+        references.component(write.connection, write.workspace, str(reference), target=target, access=write.require)
 
 
 def pinned(environment: Resource | CuratedEnvironment) -> str:

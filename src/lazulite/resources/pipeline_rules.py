@@ -17,7 +17,15 @@ from lazulite.model import asset_reference, data_transfer, wire
 from lazulite.model import pipeline_flow as flow
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_flow import Spread
-from lazulite.resources import flow_rules, job_rules, pipeline_nodes, pipeline_references, references, typed_inputs
+from lazulite.resources import (
+    flow_rules,
+    identities,
+    job_rules,
+    pipeline_nodes,
+    pipeline_references,
+    references,
+    typed_inputs,
+)
 from lazulite.resources.declaration import Write
 from lazulite.resources.flow_rules import Surroundings
 from lazulite.resources.pipeline_scope import Node, Scope, component_of, find_compute
@@ -41,6 +49,7 @@ def check_pipeline_job(write: Write) -> Json:
     home = _from_component(write)
     job_rules.check_inputs(write, properties.get("inputs"))
     job_rules.check_outputs(write, properties.get("outputs"))
+    identities.check_of_job(write, properties.get("identity"), "properties.identity")
     nodes = properties.get("jobs")
     if not isinstance(nodes, dict) or not nodes:
         raise validation("A pipeline job needs properties.jobs, an object with at least one node.", "properties.jobs")
@@ -132,6 +141,7 @@ def _check_node(scope: Scope, name: str, sent: Any) -> Json:
     if check is None and kind not in flow.READERS:
         raise not_implemented(f"The {kind} node '{name}' of a pipeline")
     pipeline_references.check(scope, name, sent, target)
+    identities.check_of_job(scope.write, sent.get("identity"), f"{target}.identity")
     needs = _producers(scope, graph.needs(sent)) | scope.flow.orders(name)
     if check is None:
         flow_rules.check(scope.flow.controls[name], _surroundings(scope))

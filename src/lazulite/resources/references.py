@@ -98,6 +98,16 @@ def require_access(home: str, elsewhere: str, action: str, target: str, access: 
         access(action, elsewhere, target)
 
 
+def require_read(home: str, reference: str, collection: str, target: str, access: Access) -> None:
+    """Ask for the right to an asset of another workspace; whether it is there is not looked for. Raises ApiError 403."""
+    try:
+        found = asset_reference.asset(reference, collection)
+    except ValueError:
+        return
+    if found.registry is None and found.workspace is not None:
+        require_access(home, found.workspace, f"{PROVIDER}/workspaces/{collection}/versions/read", target, access)
+
+
 def _asset(c: Connection, home: str, collection: str, reference: str, target: str, access: Access | None) -> Resource:
     found = _parsed(reference, collection, target)
     where = _home(c, home, found, collection, target, access)

@@ -126,17 +126,20 @@ def _region(number: int, detail: object) -> str:
         return detail  # a PATCH brings back what is stored
     if not isinstance(detail, dict) or not isinstance(detail.get("location"), str):
         raise validation("A region needs a location.", f"{target}.location")
-    given = detail.get("storageAccountDetails") or []
-    if not isinstance(given, list):
-        raise validation("storageAccountDetails must be a list.", f"{target}.storageAccountDetails")
-    for account in given:
-        if isinstance(account, dict) and account.get("userCreatedStorageAccount"):
-            raise validation(
-                "A registry's storage account is made with the registry here; leave storage_config out, or ask for a "
-                "system-created one.",
-                f"{target}.storageAccountDetails",
-            )
+    _check_system_created(detail, "storageAccountDetails", "userCreatedStorageAccount", "storage account", target)
+    _check_system_created(detail, "acrDetails", "userCreatedAcrAccount", "container registry", target)
     return str(detail["location"])
+
+
+def _check_system_created(detail: Json, name: str, own: str, noun: str, target: str) -> None:
+    given = detail.get(name) or []
+    if not isinstance(given, list):
+        raise validation(f"{name} must be a list.", f"{target}.{name}")
+    if any(isinstance(one, dict) and one.get(own) for one in given):
+        raise validation(
+            f"A registry's {noun} is made with the registry here; leave it out, or ask for a system-created one.",
+            f"{target}.{name}",
+        )
 
 
 TYPE = ResourceType(

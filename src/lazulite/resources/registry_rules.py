@@ -5,24 +5,10 @@ Whoever uses it elsewhere finds all that it needs; a workspace's environment or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lazulite.core import arm_id
 from lazulite.core.errors import validation
-from lazulite.resources import components, environments, references, registry_storage
+from lazulite.resources import component_references, components, environments, references, registry_storage
 from lazulite.resources.declaration import Write
-from lazulite.store.resources import Json
-
-_COLLECTIONS = {
-    "environment": "environments",
-    "environmentId": "environments",
-    "code": "codes",
-    "codeId": "codes",
-    "component": "components",
-    "componentId": "components",
-}
-#: Where a specification holds further things that run.
-_INNER = ("task", "trial")
 
 
 def prepare_environment(write: Write) -> None:
@@ -36,25 +22,10 @@ def prepare_environment(write: Write) -> None:
 def prepare_component(write: Write) -> None:
     components.prepare(write)
     if write.existing is None:
-        for collection, reference, target in _named(write.properties["componentSpec"], "properties.componentSpec"):
+        for collection, reference, target in component_references.named(
+            write.properties["componentSpec"], "properties.componentSpec"
+        ):
             _check(write, collection, reference, target)
-
-
-def _named(spec: Json, at: str) -> Iterator[tuple[str, str, str]]:
-    """Collection, reference and field of every asset that a specification names, at any depth."""
-    for field, collection in _COLLECTIONS.items():
-        value = spec.get(field)
-        if isinstance(value, str) and value:
-            yield collection, value, f"{at}.{field}"
-        elif isinstance(value, dict) and collection == "components":
-            yield from _named(value, f"{at}.{field}")
-    for field in _INNER:
-        if isinstance(spec.get(field), dict):
-            yield from _named(spec[field], f"{at}.{field}")
-    jobs = spec.get("jobs")
-    for name, node in jobs.items() if isinstance(jobs, dict) else ():
-        if isinstance(node, dict):
-            yield from _named(node, f"{at}.jobs.{name}")
 
 
 def _check(write: Write, collection: str, reference: str, target: str) -> None:

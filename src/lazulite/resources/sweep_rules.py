@@ -27,6 +27,7 @@ def check_sweep_job(write: Write) -> Json:
         raise ApiError(501, "NotImplemented", f"{what}: {install_command('sweeps')}", target="properties.jobType")
     properties = write.properties
     settings = sweep.read(write.name, properties)
+    job_rules.check_component(write)
     trial = properties.get("trial")
     if not isinstance(trial, dict):
         raise validation(

@@ -64,23 +64,6 @@ def _check_fixed(write: Write, name: str, value: Any, before: Any) -> None:
         )
 
 
-def identity(write: Write, given: Json) -> None:
-    """Check the identities that a workspace, or another resource, is to have. Raises ApiError 400 or 403."""
-    before = (write.existing.spec.get("identity") or {}) if write.existing else {}
-    known = {arm_id.key(id_) for id_ in before.get("userAssignedIdentities") or {}}
-    kind = given.get("type")
-    words = {word.strip().lower() for word in str(kind).split(",")}
-    if kind is not None and not words <= {"systemassigned", "userassigned", "none"}:
-        allowed = "SystemAssigned, UserAssigned, 'SystemAssigned,UserAssigned', None"
-        raise validation(f"'{kind}' is not a valid identity type. Allowed: {allowed}.", "identity.type")
-    assigned = given.get("userAssignedIdentities") or {}
-    if not isinstance(assigned, dict):
-        raise validation("userAssignedIdentities must be an object by ARM id.", "identity.userAssignedIdentities")
-    for id_ in assigned:
-        if arm_id.key(id_) not in known:
-            linked.check(write, id_, linked.IDENTITY, "identity.userAssignedIdentities")
-
-
 def _text(_write: Write, value: Any, target: str) -> str:
     if not isinstance(value, str):
         raise validation(f"{value!r} must be a text.", target)

@@ -126,7 +126,6 @@ def resync_keys(call: Call) -> Answer:
 
 def _identity(write: Write) -> Json:
     given = write.body.get("identity") or {}
-    workspace_options.identity(write, given)
     kind = str(given.get("type") or "SystemAssigned")
     principal_id = str(uuid.uuid5(uuid.NAMESPACE_URL, write.id.lower() + "/identity"))
     identity: Json = {**given, "type": kind, "tenantId": write.services.tenant}
