@@ -9,6 +9,7 @@ before it commits, there as on SQLite, and a second server on the same database 
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -35,6 +36,8 @@ _MOMENT_S = 1.0
 _PATIENCE_S = 0.02  # how long a reader waits for the one before it
 _CHANGED = "lazulite_changed"
 _BEGIN = "lazulite_begin"
+_UNTIL = "lazulite_until"  # when a read must have come to its end
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine: about a millisecond
 
 
 class DatabaseUnusable(Exception):
@@ -47,12 +50,13 @@ class Database:
     >>> value = await database.read(lambda c: c.scalar(sa.text("select 1")))
     """
 
-    def __init__(self, url: str, *, busy_s: float = 30.0) -> None:
-        """`busy_s` is how long another program's lock on SQLite's file is waited for.
+    def __init__(self, url: str, *, busy_s: float = 30.0, read_s: float = 30.0) -> None:
+        """`busy_s` is how long another program's lock on SQLite's file is waited for, `read_s` what a read may take.
 
         Raises DatabaseUnusable and `schema.WrongSchema`.
         """
-        self.engine, self._writing = _engines(url, busy_s)
+        self.engine, self._writing = _engines(url, busy_s, read_s)
+        self._read_s = read_s
         self._sqlite = self.engine is self._writing
         self._group_limit = _GROUP_LIMIT if self._sqlite else _GROUP_LIMIT_POSTGRES
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
@@ -87,10 +91,17 @@ class Database:
     def read_sync(self, function: Callable[[Connection], T]) -> T:
         """`read` for threads without an event loop."""
         with self._turn(), self.engine.connect() as connection, _noted(connection, self._reading_now):
+            until = connection.info[_UNTIL] = time.monotonic() + self._read_s
             try:
                 return function(connection)
             except sa.exc.DataError as error:
                 raise _refused(error) from error
+            except sa.exc.OperationalError as error:
+                if time.monotonic() < until:
+                    raise
+                raise _too_long(self._read_s) from error
+            finally:
+                connection.info.pop(_UNTIL, None)
 
     def subscribe(self, listener: Listener) -> None:
         """Call `listener` with the keys that `changed` named, after each commit, from the writer's thread."""
@@ -226,20 +237,35 @@ def _refused(error: sa.exc.DataError) -> ApiError:
     return bad_request(f"The database cannot take a value of this request: {error.orig}")
 
 
-def _engines(url: str, busy_s: float) -> tuple[Engine, Engine]:
+def _too_long(limit_s: float) -> ApiError:
+    return ApiError(
+        400,
+        "QueryTooExpensive",
+        f"The database worked {limit_s:g} s at this request without an answer. Ask for less at a time: fewer conditions, "
+        "keys to order by, ids or results.",
+    )
+
+
+def _engines(url: str, busy_s: float, read_s: float) -> tuple[Engine, Engine]:
     """What reads and what writes: the same for SQLite."""
     if url.startswith("sqlite"):
         engine = _sqlite(url, busy_s)
         return engine, engine
     try:
-        return _postgres(url)
+        return _postgres(url, read_s)
     except (ImportError, sa.exc.ArgumentError) as error:
         how = f"PostgreSQL needs an extra of Lazulite: {install_command('postgres')}"
         raise DatabaseUnusable(f"database_url: {error}. {how}") from None
 
 
-def _postgres(url: str) -> tuple[Engine, Engine]:
-    reading = sa.create_engine(url, pool_size=12, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+def _postgres(url: str, read_s: float) -> tuple[Engine, Engine]:
+    reading = sa.create_engine(
+        url,
+        pool_size=12,
+        pool_pre_ping=True,
+        isolation_level="REPEATABLE READ",
+        connect_args={"options": f"-c statement_timeout={int(read_s * 1000)}"},
+    )
     writing = sa.create_engine(url, pool_size=1, max_overflow=0)
 
     @sa.event.listens_for(writing, "connect")
@@ -275,8 +301,11 @@ def _sqlite(url: str, busy_s: float) -> Engine:
     engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": busy_s}, pool_size=8)
 
     @sa.event.listens_for(engine, "connect")
-    def _configure(dbapi_connection: Any, _record: Any) -> None:
+    def _configure(dbapi_connection: Any, record: Any) -> None:
         dbapi_connection.isolation_level = None  # SQLAlchemy's own BEGIN below, so that savepoints work
+        dbapi_connection.set_progress_handler(
+            lambda: time.monotonic() > record.info.get(_UNTIL, math.inf), _STEPS_BETWEEN_LOOKS
+        )
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,17 @@ def get(c: Connection, workspace_id: str, experiment_id: str, *, write: bool = F
         return None
     row = c.execute(_BY_NUMBER, {"workspace": workspace, "number": int(experiment_id)}).first()
     return _experiment(row) if row else None
+
+
+def numbers(c: Connection, workspace_id: str, experiment_ids: Iterable[str]) -> list[int]:
+    """The numbers of those of these experiments that there are, in order."""
+    wanted = set(experiment_ids)
+    own = [int(one) for one in wanted if one != DEFAULT_ID and one.isdecimal() and len(one) <= 18]
+    at = experiments.c.number.in_(own) & ~experiments.c.is_default
+    if DEFAULT_ID in wanted:
+        at |= experiments.c.is_default
+    in_workspace = experiments.c.workspace == workspace_number(workspace_id)
+    return list(c.scalars(sa.select(experiments.c.number).where(in_workspace, at).order_by(experiments.c.number)))
 
 
 def by_name(c: Connection, workspace_id: str, name: str, *, write: bool = False) -> Experiment | None:

@@ -13,6 +13,7 @@ import msgspec
 from lazulite.core.errors import ApiError
 from lazulite.tracking.errors import invalid
 
+MOST_TEXTS = 10_000  # in one list, such as the experiments of a search
 MAX_KEY = 250
 MAX_PARAM_VALUE = 6000
 MAX_TAG_VALUE = 8000
@@ -68,9 +69,11 @@ class Fields:
 
     def texts(self, name: str) -> list[str]:
         found = self.array(name)
+        if len(found) > MOST_TEXTS:
+            raise invalid(f"Parameter '{name}' takes at most {MOST_TEXTS} values. Ask for less at a time.")
         for value in found:
             if not isinstance(value, str):
-                raise _wrong_type(name, found)
+                raise _wrong_type(name, value)
         return found
 
     def objects(self, name: str) -> list[Fields]:

@@ -20,6 +20,10 @@ TEXT = STRING | {"IS NULL", "IS NOT NULL"}
 LISTED = STRING | {"IN", "NOT IN"}
 
 
+#: What one search may ask for: work multiplies with it. MLflow's own clients and pages stay far below.
+MOST_TERMS, MOST_ORDERS = 100, 20
+MOST_CHARACTERS, MOST_CHARACTERS_OF_ORDER = 100_000, 1000
+
 _KINDS: dict[str, str] = {
     **dict.fromkeys(("metric", "metrics"), "metric"),
     **dict.fromkeys(("parameter", "parameters", "param", "params"), "parameter"),
@@ -61,16 +65,21 @@ class Grammar:
 
     def parse(self, text: str | None) -> list[Comparison]:
         """The comparisons that `and` joins. Raises ApiError INVALID_PARAMETER_VALUE."""
+        _check_most("filter", len(text or ""), MOST_CHARACTERS, "characters")
         tokens = _Tokens(text or "")
         found: list[Comparison] = []
         while not tokens.at_end():
             if found and not tokens.take_word("AND"):
                 raise invalid(f"Invalid clause(s) in filter string: '{tokens.rest()}'. Clauses are joined by AND.")
             found.append(self._comparison(tokens))
+            _check_most("filter", len(found), MOST_TERMS, "comparisons")
         return found
 
     def parse_order(self, clauses: Sequence[str]) -> list[Order]:
         """`key [ASC|DESC]` each. Raises ApiError INVALID_PARAMETER_VALUE."""
+        _check_most("order_by", len(clauses), MOST_ORDERS, "keys")
+        for clause in clauses:
+            _check_most("order_by", len(clause), MOST_CHARACTERS_OF_ORDER, "characters a key")
         return [self._order(clause) for clause in clauses]
 
     def _comparison(self, tokens: _Tokens) -> Comparison:
@@ -194,6 +203,11 @@ class _Tokens:
     def _skip(self) -> None:
         while self._at < len(self._text) and self._text[self._at].isspace():
             self._at += 1
+
+
+def _check_most(parameter: str, count: int, most: int, of: str) -> None:
+    if count > most:
+        raise invalid(f"Parameter '{parameter}' takes at most {most} {of}. Ask for less at a time.")
 
 
 def _strings_in(text: str) -> Iterator[re.Match[str]]:

@@ -153,8 +153,7 @@ async def search(call: Call) -> Json:
         raise missing("experiment_ids")
 
     def read(c: Connection) -> Json:
-        known = [experiment_store.get(c, call.workspace, one) for one in ids]
-        numbers = [experiment.number for experiment in known if experiment is not None]
+        numbers = experiment_store.numbers(c, call.workspace, ids)
         query = store.SELECT.where(logged_models.c.experiment.in_(numbers), logged_models.c.lifecycle == "active")
         for one in comparisons:
             query = query.where(_condition(c, one, datasets))

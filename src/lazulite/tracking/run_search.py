@@ -85,8 +85,7 @@ def find(
     offset: int,
 ) -> list[Run]:
     """The runs of these experiments that meet all comparisons, in that order, newest first among equals."""
-    known = [experiment_store.get(c, workspace_id, one) for one in experiment_ids]
-    numbers = sorted({experiment.number for experiment in known if experiment is not None})
+    numbers = experiment_store.numbers(c, workspace_id, experiment_ids)
     if not numbers:
         return []
     if len(numbers) == 1 and orders and orders[0].kind == "metric":
@@ -95,8 +94,7 @@ def find(
         if len(found) == limit or any(_of_metric(comparison, orders[0].key) for comparison in comparisons):
             return found
     query = run_store.SELECT.where(runs.c.experiment.in_(numbers), runs.c.lifecycle.in_(stages))
-    for comparison in comparisons:
-        query = query.where(_condition(c, comparison, numbers))
+    query = query.where(*(_condition(c, comparison, numbers) for comparison in comparisons))
     for order in orders:
         query = _ordered(query, order)
     query = _newest_first(query, orders)

@@ -92,8 +92,7 @@ async def query(call: Call) -> Json:
     limit, _ = page_limits(fields.maybe_integer("max_results") or None, None, default=DEFAULT, most=MOST)
 
     def read(c: Connection) -> Json:
-        known = [experiment_store.get(c, call.workspace, one) for one in ids]
-        numbers = [experiment.number for experiment in known if experiment is not None]
+        numbers = experiment_store.numbers(c, call.workspace, ids)
         rows = c.execute(_aggregated(question, _rows(c, question, numbers)).limit(limit))
         return {"data_points": [point for row in rows if (point := _point(question, row))["values"]]}
 

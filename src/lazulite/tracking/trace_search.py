@@ -82,8 +82,7 @@ def conditions(
     c: Connection, workspace_id: str, experiment_ids: Sequence[str], comparisons: Sequence[Comparison]
 ) -> list[sa.ColumnElement[bool]]:
     """What a trace must be to be found. All that is said of spans is said of one span."""
-    known = [experiment_store.get(c, workspace_id, one) for one in experiment_ids]
-    numbers = sorted({experiment.number for experiment in known if experiment is not None})
+    numbers = experiment_store.numbers(c, workspace_id, experiment_ids)
     found: list[sa.ColumnElement[bool]] = [traces.c.experiment.in_(numbers)]
     of_span: list[sa.ColumnElement[bool]] = []
     for one in comparisons:

@@ -217,3 +217,15 @@ def test_closing_ends_what_runs(database_url: str) -> None:
     found = trouble(caught.value)
     assert found is not None
     assert found.code == "ServerBusy"
+
+
+async def test_a_read_that_takes_too_long_is_ended_and_the_next_is_answered(database_url: str) -> None:
+    database = Database(database_url, read_s=0.2)
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+    try:
+        with pytest.raises(ApiError, match="Ask for less") as refused:
+            await database.read(lambda c: c.scalar(sa.text(endless)))
+        assert (refused.value.status, refused.value.code) == (400, "QueryTooExpensive")
+        assert await database.read(lambda c: c.scalar(sa.text("select 1"))) == 1
+    finally:
+        database.close()

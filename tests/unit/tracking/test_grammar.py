@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.utils.search_utils import SearchUtils
@@ -67,3 +69,27 @@ def _their_check(text: str) -> None:
         SearchUtils.is_param(c["type"], c["comparator"])
         SearchUtils.is_tag(c["type"], c["comparator"])
         SearchUtils.is_attribute(c["type"], c["key"], c["comparator"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " and ".join(["metrics.m > 1"] * 101),
+        " and ".join(["metrics.m > 1"] * 60_000),
+        f"tags.a = '{'x' * 100_000}'",
+        "(" * 200_000,
+        "tags.a IN (" + ", ".join(["'x'"] * 50_000) + ")",
+    ],
+)
+def test_what_a_filter_may_ask_for_is_limited(text: str) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(ApiError) as refused:
+        RUNS.parse(text)
+    assert refused.value.status == 400
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize("clauses", [["metrics.m"] * 21, ["metrics.m" + " " * 100_000 + "x"]])
+def test_so_is_what_a_search_may_be_ordered_by(clauses: list[str]) -> None:
+    with pytest.raises(ApiError, match="at most"):
+        RUNS.parse_order(clauses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -224,3 +225,19 @@ async def test_logged_models_are_found_by_what_was_measured(api: Any) -> None:
     assert second == f"mlflow-artifacts:/0/{run_id}/artifacts/models/{ids[1]}"
     await api.delete(f"logged-models/{ids[0]}")
     assert await search() == [ids[1]]
+
+
+@pytest.mark.usefixtures("three")
+async def test_a_search_of_all_that_may_be_asked_is_answered_soon(api: Any) -> None:
+    clauses = [f"{kind} != 'x{n}'" for n in range(25) for kind in ("tags.kind", "params.p", "run_name", "user_id")]
+    orders = [f"metrics.m{n}" for n in range(20)]
+    begun = time.perf_counter()
+    assert await found(api, " and ".join(clauses), order_by=orders) == []
+    assert await found(api, " and ".join(["metrics.auc > 0.15"] * 100)) == ["three", "two"]
+    assert await names_of_many_experiments(api) == ["three", "two", "one"]
+    assert time.perf_counter() - begun < 5
+
+
+async def names_of_many_experiments(api: Any) -> list[str]:
+    ids = ["0", *map(str, range(1_000_000, 1_009_000))]
+    return [run["info"]["run_name"] for run in (await api.post("runs/search", experiment_ids=ids))["runs"]]
