@@ -43,6 +43,16 @@ def test_module(module: Path) -> None:
         assert list(_environment_reads(tree)) == [], "only server/settings.py, node/ and cli/ may read the environment"
 
 
+def test_whole_numbers_are_read_in_one_way() -> None:
+    """`str.isdigit` is true of `²`, which `int` refuses, as it does of 5,000 digits: `core.numbers.whole_number`."""
+    found = []
+    for module in MODULES:
+        if not str(module.relative_to(PACKAGE)).startswith("node/"):  # which stands alone, and reads no client's text
+            text = module.read_text(encoding="utf-8")
+            found += [f"{module.name}: {name}" for name in ("isdigit", "isdecimal", "isnumeric") if f".{name}" in text]
+    assert found == []
+
+
 @pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.name)
 def test_room_says_what_it_is_for(room: Path) -> None:
     words = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""

@@ -13,6 +13,7 @@ from lazulite.api.context import ApiContext
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import iso
 from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.numbers import whole_number
 from lazulite.core.principal import Principal
 from lazulite.core.web import (
     AUTHENTICATED,
@@ -147,7 +148,7 @@ class _Identity:
         client, secret = form.get("client_id", ""), form.get("client_secret", "")
         basic = request.headers.get("authorization", "")
         if basic.lower().startswith("basic "):
-            client, _, secret = base64.b64decode(basic[6:]).decode(errors="replace").partition(":")
+            client, secret = _basic(basic[6:])
         caller = self._directory.authenticate(secret, principal_id=client) if secret else None
         if caller is None:
             raise _oauth(
@@ -239,14 +240,26 @@ class _Identity:
         return found if found.run else None
 
 
+def _basic(text: str) -> tuple[str, str]:
+    """Name and secret of an `Authorization: Basic` header. Raises ApiError 401."""
+    try:
+        client, _, secret = base64.b64decode(text, validate=True).decode(errors="replace").partition(":")
+    except ValueError:
+        raise _oauth("invalid_client", "the Basic credentials are not base64 of `id:secret`") from None
+    return client, secret
+
+
 def _asked_lifetime(request: Request) -> int | None:
     """Seconds. MLflow's clients read their token once and never renew it, so a longer life may be asked for."""
     text = request.query_params.get("lifetime_s")
     if text is None:
         return None
-    if not text.isdigit() or not 60 <= int(text) <= _LONGEST_LIFETIME_S:
-        raise bad_request(f"lifetime_s is '{text}' and must lie between 60 and {_LONGEST_LIFETIME_S}.", "lifetime_s")
-    return int(text)
+    seconds = whole_number(text, 60, _LONGEST_LIFETIME_S)
+    if seconds is None:
+        raise bad_request(
+            f"lifetime_s is '{text[:100]}' and must be between 60 and {_LONGEST_LIFETIME_S}.", "lifetime_s"
+        )
+    return seconds
 
 
 def _msi_error(error: ApiError) -> Response:

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 
 from lazulite.core.errors import bad_request
+from lazulite.core.numbers import whole_number
 from lazulite.store.resources import Json
 
 PAGE = 100
@@ -30,10 +31,11 @@ def page(request: Request) -> Page:
     top = _number(query, "$top") or _number(query, "count")
     token = query.get("$skiptoken") or query.get("$skip") or query.get("skip")
     order = query.get("$orderby") or query.get("orderby")
-    if token is not None and not (token.isdigit() and len(token) < 20):
+    after = whole_number(token)
+    if token is not None and after is None:
         raise bad_request(f"'{token}' is not a token this server gave out: follow nextLink as it is.", "$skipToken")
     newest_first = None if order is None else order.strip().lower().endswith("desc")
-    return Page(min(top or PAGE, _MAXIMUM), int(token) if token else None, "$top" in query, newest_first)
+    return Page(min(top or PAGE, _MAXIMUM), after, "$top" in query, newest_first)
 
 
 def answer(request: Request, base_url: str, found: Page, items: list[Json], last: int | None) -> Json:
@@ -50,6 +52,7 @@ def _number(query: dict[str, str], name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise bad_request(f"{name} is '{text}' and must be a whole number from 1.", name)
-    return int(text)
+    number = whole_number(text, 1)
+    if number is None:
+        raise bad_request(f"{name} is '{text[:100]}' and must be a whole number from 1.", name)
+    return number

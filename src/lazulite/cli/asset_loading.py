@@ -20,6 +20,7 @@ from azure.identity import DefaultAzureCredential
 
 from lazulite.cli import asset_checkout
 from lazulite.cli.asset_checkout import Asset, TemplateError
+from lazulite.core.numbers import whole_number
 
 _ENVIRONMENT = re.compile(
     r"azureml://registries/(?P<registry>[^/\s]+)/environments/(?P<name>[^/\s]+)/(?:versions|labels)/(?P<version>[^/\s'\"]+)"
@@ -113,7 +114,7 @@ class Loading:
         for reference in _NAMED.finditer(component.spec.read_text(encoding="utf-8")):
             found = _ENVIRONMENT.fullmatch(reference["reference"])
             version = (found["version"] or found["short_version"]) if found else ""
-            if found and (found["name"] or found["short"]) == name and version.isdigit():
+            if found and (found["name"] or found["short"]) == name and whole_number(version) is not None:
                 yield version
 
     def _environment_of(self, reference: str) -> str:
@@ -137,7 +138,7 @@ class Loading:
             raise LookupError(
                 f"its environment '{name}' (version {version}) is neither in the registry nor in the folder"
             )
-        made = version if version.isdigit() else asset.version or _FIRST
+        made = version if whole_number(version) is not None else asset.version or _FIRST
         self._make(asset, made)
         self._notes.append(f"with its environment '{name}' {made}")
         return f"azureml://registries/{self._registry}/environments/{name}/versions/{made}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from lazulite.cli import debug, job, job_graph, job_logs
 from lazulite.cli.parser import add_command, add_workspace, port
+from lazulite.core.numbers import whole_number
 
 _STEP = "the step of the pipeline, or the trial of the sweep: `train`, `prepare/clean`, `body[2]`"
 
@@ -175,12 +176,15 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
-    return int(text)
+    return _number(text, 1)
 
 
 def _depth(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0")
-    return int(text)
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
+    found = whole_number(text, least)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least}")
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lazulite.core.command_line import RESOURCE_GROUP, WORKSPACE
+from lazulite.core.numbers import whole_number
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -49,7 +50,7 @@ def add_workspace(parser: argparse.ArgumentParser) -> None:
 
 
 def port(text: str) -> int:
-    number = int(text) if text.isdigit() else -1
-    if not 0 <= number <= 65535:
+    number = whole_number(text, 0, 65535)
+    if number is None:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port (0 to 65535; 0 picks a free one)")
     return number

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, bad_request, nearest, not_found
+from lazulite.core.numbers import whole_number
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.dataplane import run_documents
 from lazulite.model import job_status, labels
@@ -204,11 +205,13 @@ def _page(request: Request) -> tuple[int | None, int | None]:
     All of them where the client names no number: the SDK reads one answer and does not follow its nextLink.
     """
     query = {name.lower(): value for name, value in request.query_params.items()}
+    numbers = []
     for name in ("$top", "$continuationtoken"):
-        if name in query and not query[name].isdigit():
-            raise bad_request(f"{name} is '{query[name]}' and must be a whole number.", name)
-    top, token = int(query.get("$top", 0)), query.get("$continuationtoken")
-    return top or None, int(token) if token else None
+        number = whole_number(query.get(name, "0"))
+        if number is None:
+            raise bad_request(f"{name} is '{query[name][:100]}' and must be a whole number.", name)
+        numbers.append(number or None)
+    return numbers[0], numbers[1]
 
 
 def _change_client_run(connection: Connection, workspace: str, name: str, changes: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
@@ -167,7 +168,7 @@ def _group(nodes: list[Node]) -> Node:
 def _name(nodes: list[Node]) -> str:
     """`n0 … n99`: the first and the last, by their numbers where they have some."""
     names = sorted({part for node in nodes for part in node.name.removesuffix(" …").split(" … ")}, key=in_order)
-    alike = names[0][:1] == names[-1][:1] or (names[0] + names[-1]).isdecimal()
+    alike = names[0][:1] == names[-1][:1] or re.fullmatch("[0-9]+", names[0] + names[-1]) is not None
     return f"{names[0]} … {names[-1]}" if alike else f"{names[0]} …"
 
 

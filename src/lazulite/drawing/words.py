@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 
+from lazulite.core.numbers import whole_number
 from lazulite.drawing.state import Node, rank
 
 #: Kinds of states, each with a colour and a sign of its own.
@@ -90,4 +91,6 @@ def share(tally: Mapping[str, int]) -> float:
 
 def in_order(name: str) -> list[tuple[int, str]]:
     """A key to sort names by: `body[2]` before `body[10]`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [
+        (-1, part) if (number := whole_number(part)) is None else (number, "") for part in re.split(r"([0-9]+)", name)
+    ]

@@ -8,6 +8,7 @@ from importlib import resources
 
 import msgspec
 
+from lazulite.core.numbers import whole_number
 from lazulite.environments.spec import EnvironmentSpec, Packages
 
 _IN_WORKSPACES = "AzureML-"
@@ -68,7 +69,7 @@ def lookup(name: str, version: str | None = None, registry: str | None = None) -
     if found is None:
         return None
     asked = found.latest if version in (None, "", "latest") else str(version)
-    if not asked.isdigit() or not 1 <= int(asked) <= int(found.latest):
+    if whole_number(asked, 1, int(found.latest)) is None:
         return None
     return found.named(spelled(found, name), asked)
 

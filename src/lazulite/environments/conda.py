@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from lazulite.core.numbers import is_digit
 from lazulite.environments import pip_lines
 from lazulite.environments.spec import Packages, Unresolvable
 
@@ -71,7 +72,7 @@ def split(spec: str) -> tuple[str, str, str]:
             return match["name"].lower(), exact[1].replace(" ", ""), exact[2] or ""
         return match["name"].lower(), rest.replace(" ", ""), ""
     version, _, build = rest.partition(" ")
-    return match["name"].lower(), f"=={version}" if version and version[0].isdigit() else version, build
+    return match["name"].lower(), f"=={version}" if version and is_digit(version[0]) else version, build
 
 
 def pep440(version: str, spec: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lazulite.core.errors import validation
+from lazulite.core.numbers import whole_number
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_graph import InputOf, Json, OutputOf
 
@@ -201,19 +202,20 @@ def _loop(name: str, sent: Json, target: str) -> Loop:
     condition = sent.get("condition")
     limits = sent.get("limits") or {}
     limit = graph.field(limits, "max_iteration_count") if isinstance(limits, dict) else None
-    if isinstance(limit, bool) or not str(limit).isdecimal() or not 1 <= int(str(limit)) <= MAX_ITERATIONS:
+    iterations = whole_number(limit, 1, MAX_ITERATIONS)
+    if iterations is None:
         text = f"limits.max_iteration_count of the loop '{name}' is {limit!r} and must be from 1 to {MAX_ITERATIONS}."
         raise validation(text, f"{target}.limits.max_iteration_count")
     ends = None if condition is None else _port(name, body, condition, f"{target}.condition")
-    return Loop(name, body, ends, mapping, int(str(limit)))
+    return Loop(name, body, ends, mapping, iterations)
 
 
 def _spread(name: str, sent: Json, target: str) -> Spread:
     most = graph.field(sent, "max_concurrency")
-    if most is not None and (isinstance(most, bool) or not str(most).isdecimal() or int(str(most)) < 1):
+    if most is not None and whole_number(most, 1) is None:
         text = f"max_concurrency of the loop '{name}' is {most!r} and must be a whole number from 1."
         raise validation(text, f"{target}.max_concurrency")
-    return Spread(name, _body(name, sent, target), _items(name, sent, target), None if most is None else int(str(most)))
+    return Spread(name, _body(name, sent, target), _items(name, sent, target), whole_number(most, 1))
 
 
 def _items(name: str, sent: Json, target: str) -> tuple[Json, ...] | Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lazulite.core.errors import validation
+from lazulite.core.numbers import whole_number
 from lazulite.model.pipeline_graph import field
 
 Json = dict[str, Any]
@@ -89,7 +90,7 @@ def _camel(given: Json, names: tuple[str, ...]) -> Json:
 
 def _duration(value: Any) -> str:
     text = str(value)
-    return f"PT{text}S" if text.isdigit() else text
+    return f"PT{text}S" if whole_number(text) is not None else text
 
 
 def _object(node: Json, name: str, target: str) -> Json:

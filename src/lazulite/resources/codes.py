@@ -19,7 +19,10 @@ def prepare(write: Write) -> None:
     assets.prepare(write, ("codeUri",), "Code asset")
     if not isinstance(write.properties.get("codeUri"), str):
         raise validation("A code asset needs properties.codeUri, the address its files were uploaded to.", "codeUri")
-    write.label = write.properties["properties"].get("hash_sha256")
+    digest = write.properties["properties"].get("hash_sha256")
+    if not isinstance(digest, str | None):
+        raise validation("hash_sha256 must be a text.", "properties.properties.hash_sha256")
+    write.label = digest
 
 
 def by_hash(reading: Reading, container: str) -> list[Resource] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lazulite.core.errors import ApiError, nearest, validation
+from lazulite.core.numbers import whole_number
 from lazulite.model import asset_reference, data_transfer, parallel_task, sweep, sweep_node
 from lazulite.model import pipeline_graph as graph
 from lazulite.resources import job_rules, references, typed_inputs
@@ -110,7 +111,7 @@ def _check_counts(node: Node) -> None:
         for said in (node.sent.get(part) or {}, node.spec.get(part) or {}):
             for name in _COUNTS:
                 count = graph.field(said, name)
-                if count is None or "${{" in str(count) or (str(count).isdecimal() and int(str(count)) >= least):
+                if count is None or "${{" in str(count) or whole_number(count, least) is not None:
                     continue
                 text = f"{name} of the node '{node.name}' is {count} and must be a whole number from {least}."
                 raise validation(text, f"{node.target}.{part}.{name}")

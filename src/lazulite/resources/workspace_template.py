@@ -10,6 +10,7 @@ from typing import Any
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError, nearest, validation
+from lazulite.core.numbers import is_digit
 from lazulite.resources import linked, storage_accounts
 from lazulite.resources.linked import Kind
 from lazulite.store.resources import Json
@@ -190,7 +191,7 @@ def _dependent(parameters: Json, group: str, property_: str, kind: Kind, describ
         _check_own(parameters, f"{property_}ResourceGroupName", own.resource_group or "")
         _check_own(parameters, f"{property_}SubscriptionId", own.subscription)
         # The SDK proposes names that no vault can have where the workspace's begins with a digit.
-        if kind is not linked.KEY_VAULT or not str(name)[0].isdigit():
+        if kind is not linked.KEY_VAULT or not is_digit(str(name)[0]):
             described.new[property_] = f"{group}/providers/{kind.types[0]}/{name}"
 
 

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from lazulite.core.errors import ApiError, not_found
+from lazulite.core.numbers import whole_number
 from lazulite.core.principal import Principal
 from lazulite.core.trouble import trouble
 from lazulite.core.web import AUTHENTICATED, MAX_BODY, PUBLIC, Route, arm_error
@@ -184,7 +185,7 @@ def _is_blob(scope: Scope, host: str) -> bool:
 def _limited(receive: Receive, headers: dict[bytes, str], limit: int) -> Receive:
     """The body's stream, ended with 413 once it is larger than `limit` bytes."""
     length = headers.get(b"content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if (whole_number(length) or 0) > limit:
         raise _too_large(limit)
     seen = 0
 

@@ -21,6 +21,7 @@ import msgspec
 
 from lazulite.core import sas
 from lazulite.core.clock import Clock, parse_iso, utc_now
+from lazulite.core.numbers import whole_number
 from lazulite.storage.accounts import StorageAccount
 from lazulite.storage.addressing import Address
 from lazulite.storage.errors import StorageError
@@ -283,10 +284,10 @@ def _signed_resource(query: Mapping[str, str], address: Address) -> str:
     if kind in ("c", "s") or not address.blob:
         return address.container
     if kind == "d":
-        depth = query.get("sdd", "")
-        if not depth.isdigit():
+        depth = whole_number(query.get("sdd", ""))
+        if depth is None:
             raise StorageError("AuthenticationFailed", "A directory signature must say its depth (sdd).")
-        path = "/".join(address.blob.split("/")[: int(depth)])
+        path = "/".join(address.blob.split("/")[:depth])
         return f"{address.container}/{path}" if path else address.container
     return f"{address.container}/{address.blob}"
 

@@ -15,6 +15,7 @@ import bisect
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ import msgspec
 from lazulite.storage.spool import Spool
 from lazulite.storage.store import Block, BlockChoice, BlockMissing
 
+_DIGITS = re.compile(rb"\s*[0-9]+\s*").fullmatch
 _MAX_BLOCKS = 100_000
 
 
@@ -159,9 +161,9 @@ def expected_offset(block: str, size: int) -> int | None:
     """Where a block will lie in the blob, going by its id: clients write a number into it, offset or index."""
     try:
         text = base64.b64decode(block)
-        if not text.strip().isdigit():
+        if not _DIGITS(text):
             text = base64.b64decode(text)
-        if len(text) > 48 or not text.strip().isdigit():
+        if len(text) > 48 or not _DIGITS(text):
             return None
         number = int(text)
     except (binascii.Error, ValueError):

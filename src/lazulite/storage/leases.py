@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lazulite.core.numbers import whole_number
 from lazulite.storage.errors import StorageError, invalid_header, missing_header
 from lazulite.storage.store import Lease
 
@@ -86,7 +87,8 @@ def _acquire(lease: Lease | None, headers: Mapping[str, str], now: float) -> Lea
     text = headers.get("x-ms-lease-duration", "")
     if not text:
         raise missing_header("x-ms-lease-duration")
-    if not (text == "-1" or (text.isdigit() and 15 <= int(text) <= 60)):
+    seconds = -1 if text == "-1" else whole_number(text, 15, 60)
+    if seconds is None:
         raise invalid_header("x-ms-lease-duration", text, "it is neither -1 nor between 15 and 60 seconds")
     proposed = _proposed(headers) or str(uuid.uuid4())
     current = state(lease, now)
@@ -94,7 +96,7 @@ def _acquire(lease: Lease | None, headers: Mapping[str, str], now: float) -> Lea
         raise StorageError("LeaseIsBreakingAndCannotBeAcquired", "The lease is being broken.")
     if lease is not None and current == "leased" and proposed.lower() != lease.id.lower():
         raise StorageError("LeaseAlreadyPresent", "There is already a lease present.")
-    taken = _running(proposed, int(text), now)
+    taken = _running(proposed, seconds, now)
     return LeaseChange(taken, 201, {"x-ms-lease-id": taken.id})
 
 
@@ -123,7 +125,7 @@ def _change(lease: Lease, given: str, headers: Mapping[str, str], now: float) ->
 
 def _break(lease: Lease | None, headers: Mapping[str, str], now: float) -> LeaseChange:
     text = headers.get("x-ms-lease-break-period", "")
-    if text and not (text.isdigit() and int(text) <= 60):
+    if text and whole_number(text, 0, 60) is None:
         raise invalid_header("x-ms-lease-break-period", text, "it is not between 0 and 60 seconds")
     if lease is None:
         raise StorageError("LeaseNotPresentWithLeaseOperation", "There is no lease.")

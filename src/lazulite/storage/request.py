@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
+from lazulite.core.numbers import whole_number
 from lazulite.storage import naming
 from lazulite.storage.addressing import Address, address
 from lazulite.storage.errors import StorageError, invalid_header, invalid_query
@@ -57,9 +58,10 @@ class Request:
         text = self.headers.get("content-length")
         if text is None:
             return None if "transfer-encoding" in self.headers else 0
-        if not text.isdigit():
-            raise invalid_header("Content-Length", text, "it is not a number")
-        return int(text)
+        length = whole_number(text)
+        if length is None:
+            raise invalid_header("Content-Length", text[:100], "it is not a number")
+        return length
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name) or None
@@ -72,19 +74,21 @@ class Request:
         text = self.headers.get(name)
         if not text:
             return default
-        if not text.isdigit() or len(text) > 19:
-            raise invalid_header(name, text, "it is not a whole number")
-        return int(text)
+        number = whole_number(text)
+        if number is None:
+            raise invalid_header(name, text[:100], "it is not a whole number")
+        return number
 
     def query_number(self, name: str, default: int, least: int, most: int) -> int:
         text = self.query.get(name)
         if not text:
             return default
-        if not text.isdigit() or len(text) > 19:
-            raise invalid_query(name, text, "it is not a whole number")
-        if int(text) < least:
+        number = whole_number(text)
+        if number is None:
+            raise invalid_query(name, text[:100], "it is not a whole number")
+        if number < least:
             raise StorageError("OutOfRangeQueryParameterValue", f"The query parameter {name} is {text}, below {least}.")
-        return min(int(text), most)
+        return min(number, most)
 
     async def stream(self, limit: int) -> AsyncIterator[bytes]:
         """The body, piece by piece. Raises StorageError 413 beyond `limit` bytes, Disconnected."""

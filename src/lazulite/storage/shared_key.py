@@ -69,4 +69,4 @@ def _ordinal(name: str) -> object:
 
 def _collated(name: str) -> object:
     # Hyphens weigh nothing, punctuation comes before digits and those before letters.
-    return [(1 if c.isdigit() else 2 if c.isalpha() else 0, c) for c in name if c != "-"]
+    return [(1 if "0" <= c <= "9" else 2 if c.isalpha() else 0, c) for c in name if c != "-"]

@@ -94,7 +94,7 @@ class Database:
             until = connection.info[_UNTIL] = time.monotonic() + self._read_s
             try:
                 return function(connection)
-            except sa.exc.DataError as error:
+            except (sa.exc.DataError, OverflowError) as error:
                 raise _refused(error) from error
             except sa.exc.OperationalError as error:
                 if time.monotonic() < until:
@@ -205,7 +205,7 @@ class _Write:
             self.result = self.function(connection)
             connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
         except Exception as error:
-            self.error = _refused(error) if isinstance(error, sa.exc.DataError) else error
+            self.error = _refused(error) if isinstance(error, sa.exc.DataError | OverflowError) else error
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_write")
             connection.exec_driver_sql("RELEASE SAVEPOINT one_write")
             connection.info[_CHANGED] = before
@@ -232,8 +232,10 @@ def changed(connection: Connection, keys: Iterable[str]) -> None:
     connection.info.setdefault(_CHANGED, set()).update(keys)
 
 
-def _refused(error: sa.exc.DataError) -> ApiError:
-    """A value that PostgreSQL does not take, such as text with a NUL or a regular expression of another dialect."""
+def _refused(error: sa.exc.DataError | OverflowError) -> ApiError:
+    """A value that no database takes (a number beyond 64 bits), or PostgreSQL does not, such as text with a NUL."""
+    if isinstance(error, OverflowError):
+        return bad_request("A number of this request is beyond 64 bits, which is the most that can be kept.")
     return bad_request(f"The database cannot take a value of this request: {error.orig}")
 
 

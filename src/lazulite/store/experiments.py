@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from lazulite.core import arm_id
 from lazulite.core.clock import now_ms
+from lazulite.core.numbers import whole_number
 from lazulite.store.run_tables import experiment_tags, experiments
 
 DEFAULT_ID = "0"
@@ -87,16 +88,15 @@ def get(c: Connection, workspace_id: str, experiment_id: str, *, write: bool = F
     if experiment_id == DEFAULT_ID:
         row = c.execute(_DEFAULT, {"workspace": workspace}).first()
         return _experiment(row) if row else (_default(c, workspace_id) if write else _UNBORN)
-    if not experiment_id.isdecimal() or len(experiment_id) > 18:
-        return None
-    row = c.execute(_BY_NUMBER, {"workspace": workspace, "number": int(experiment_id)}).first()
+    number = whole_number(experiment_id)
+    row = None if number is None else c.execute(_BY_NUMBER, {"workspace": workspace, "number": number}).first()
     return _experiment(row) if row else None
 
 
 def numbers(c: Connection, workspace_id: str, experiment_ids: Iterable[str]) -> list[int]:
     """The numbers of those of these experiments that there are, in order."""
     wanted = set(experiment_ids)
-    own = [int(one) for one in wanted if one != DEFAULT_ID and one.isdecimal() and len(one) <= 18]
+    own = [number for one in wanted if one != DEFAULT_ID and (number := whole_number(one)) is not None]
     at = experiments.c.number.in_(own) & ~experiments.c.is_default
     if DEFAULT_ID in wanted:
         at |= experiments.c.is_default

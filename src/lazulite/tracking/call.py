@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.core import web
+from lazulite.core.numbers import whole_number
 from lazulite.core.principal import Principal
 from lazulite.core.web import JsonResponse
 from lazulite.store import experiments as experiment_store
@@ -137,8 +138,8 @@ class Call:
 
 def check_experiment_id(experiment_id: str) -> None:
     """Raises ApiError 400."""
-    if not experiment_id.isdecimal():
-        raise invalid(f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer.")
+    if whole_number(experiment_id) is None:
+        raise invalid(f"Invalid experiment ID '{experiment_id[:100]}'. Experiment ID must be a valid integer.")
 
 
 Handler = Callable[[Call], Awaitable[Any]]

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.core.numbers import whole_number
 from lazulite.store import evaluation_datasets as store
 from lazulite.store.evaluation_datasets import EvaluationDataset, Record
 from lazulite.store.evaluation_tables import (
@@ -135,7 +136,7 @@ async def add_experiments(call: Call) -> Json:
     def write(c: Connection) -> Json:
         found = _get(c, call)
         for one in wanted:
-            if not one.isdecimal():
+            if whole_number(one) is None:
                 raise no_such_experiment(one)
             call.experiment(c, one)
         store.add_experiments(c, found.number, list(dict.fromkeys(wanted)))
@@ -309,8 +310,9 @@ def _parsed(name: str, text: str) -> Any:
 
 def _cursor(token: str) -> tuple[tuple[int, str] | None, int]:
     """Where a page of records begins: behind a record, or at an offset as older clients count."""
-    if token.isdecimal() and len(token) < 18:
-        return None, int(token)
+    offset = whole_number(token)
+    if offset is not None:
+        return None, offset
     try:
         created, _, record_id = base64.b64decode(token).decode().partition(":")
         return (int(created), record_id), 0

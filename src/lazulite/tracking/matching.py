@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lazulite.core.numbers import whole_number
 from lazulite.tracking.documents import Json
 from lazulite.tracking.grammar import Comparison, Order, Value
 
@@ -45,7 +46,7 @@ def _value(document: Json, kind: str, key: str) -> Any:
         return next((tag["value"] for tag in document["tags"] if tag["key"] == key), absent)
     value = document.get(_ATTRIBUTES.get(key, key))
     if key == "version_number":
-        return int(value) if value is not None and str(value).isdecimal() else None
+        return whole_number(value)
     return value
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core.clock import parse_iso
 from lazulite.core.errors import ApiError
+from lazulite.core.numbers import whole_number
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import DatastorePlace, JobOutputPlace
 from lazulite.store import resources
@@ -74,8 +75,8 @@ def get_version(c: Connection, call: Call, name: str, version: str) -> tuple[Reg
     model = get(c, call, name)
     if found := version_of(model, version):
         return model, found
-    if not version.isdecimal():
-        raise invalid(f"Parameter 'version' must be an integer, got '{version}'.")
+    if whole_number(version) is None:
+        raise invalid(f"Parameter 'version' must be an integer, got '{version[:100]}'.")
     raise does_not_exist(f"Model Version (name={name}, version={version}) not found")
 
 
@@ -115,7 +116,7 @@ def touch(c: Connection, call: Call, model: RegisteredModel) -> None:
 
 def next_version(model: RegisteredModel) -> int:
     """The number of the next version: one that none has had, not even one that was deleted."""
-    numbers = [int(version.name) for version in model.versions if version.name.isdecimal()]
+    numbers = [whole_number(version.name) or 0 for version in model.versions]
     return max([*numbers, int(model.container.status.get(_LAST, 0)) if model.container else 0]) + 1
 
 

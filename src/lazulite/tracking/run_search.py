@@ -93,7 +93,7 @@ def find(
         found = [run_store.from_row(row) for row in c.execute(by_metric)]
         if len(found) == limit or any(_of_metric(comparison, orders[0].key) for comparison in comparisons):
             return found
-    query = run_store.SELECT.where(runs.c.experiment.in_(numbers), runs.c.lifecycle.in_(stages))
+    query: sa.Select[Any] = run_store.SELECT.where(runs.c.experiment.in_(numbers), runs.c.lifecycle.in_(stages))
     query = query.where(*(_condition(c, comparison, numbers) for comparison in comparisons))
     for order in orders:
         query = _ordered(query, order)

@@ -9,6 +9,7 @@ import hmac
 import http.client
 import ipaddress
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -217,7 +218,7 @@ def _may_be_public(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return not host.replace(".", "").isdigit()
+        return re.fullmatch("[0-9.]+", host) is None
     return _is_public(host)
 
 

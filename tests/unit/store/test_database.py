@@ -229,3 +229,16 @@ async def test_a_read_that_takes_too_long_is_ended_and_the_next_is_answered(data
         assert await database.read(lambda c: c.scalar(sa.text("select 1"))) == 1
     finally:
         database.close()
+
+
+@pytest.mark.parametrize("number", [-(2**63) - 1, 2**64, 10**30])
+async def test_a_number_beyond_64_bits_is_refused_alone(database: Database, number: int) -> None:
+    good = database.write(lambda c: resources.insert(c, a_resource("kept"), by="me"))
+    bad = a_resource("bad", generation=number)
+    refused = database.write(lambda c: resources.insert(c, bad, by="me"))
+    results = await asyncio.gather(good, refused, return_exceptions=True)
+    assert isinstance(results[0], resources.Resource)
+    assert isinstance(results[1], ApiError)
+    assert results[1].status == 400
+    with pytest.raises(ApiError):
+        await database.read(lambda c: resources.children(c, WORKSPACE, TYPE, after=number))

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from lazulite.core import arm_id, names
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError
+from lazulite.core.numbers import whole_number
 from lazulite.engine.jobs.plan import asset_kind, asset_name
 from lazulite.model.job_status import JobOutput, JobState, JobStatus
 from lazulite.store import resources
@@ -82,4 +83,4 @@ def _register(
 
 def _next_version(connection: Connection, container: str, kind: str) -> int:
     versions = resources.children(connection, container, f"{PROVIDER}/workspaces/{kind}/versions")
-    return 1 + max((int(v.name) for v in versions if v.name.isdigit()), default=0)
+    return 1 + max((whole_number(version.name) or 0 for version in versions), default=0)

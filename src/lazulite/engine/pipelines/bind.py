@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lazulite.core.numbers import whole_number
 from lazulite.model import data_transfer, parallel_task, sweep_node
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_graph import InputOf, OutputOf, Reference, WrittenTo
@@ -258,8 +259,8 @@ def _limits(given: Json) -> Json | None:
     timeout = given.get("timeout")
     if timeout is None:
         return None
-    text = str(timeout)
-    return {"jobLimitsType": "Command", "timeout": f"PT{int(text)}S" if text.isdigit() else text}
+    seconds = whole_number(timeout)
+    return {"jobLimitsType": "Command", "timeout": str(timeout) if seconds is None else f"PT{seconds}S"}
 
 
 def _distribution(given: Json | None) -> Json | None:

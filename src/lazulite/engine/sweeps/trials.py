@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
+from lazulite.core.numbers import whole_number
 from lazulite.engine.jobs.record import JOBS
 from lazulite.engine.sweeps.sampling import Known
 from lazulite.model import job_status
@@ -29,7 +30,7 @@ def name_of(sweep: str, number: int) -> str:
 def parent_key(key: str) -> str | None:
     """The key of the sweep that a job of this key would be a trial of, by its name."""
     parent, _, number = key.rpartition("_")
-    return parent if parent and number.isdigit() else None
+    return parent if parent and whole_number(number) is not None else None
 
 
 def states(c: Connection, sweep: Resource) -> dict[int, JobState]:
