@@ -99,18 +99,29 @@ def _quotas(connection: Connection, request: Request) -> list[Json]:
 
 def _update(connection: Connection, request: Request, body: Json, by: str) -> list[Json]:
     subscription = request.path_params["subscription"]
-    known = {size.family.lower(): size.family for size in vm_sizes.ALL}
     answers = []
     wanted = body.get("value")
     if not isinstance(wanted, list):
         raise validation("value must be a list of quotas with id, limit and unit.", "value")
     for index, quota in enumerate(wanted):
-        family = known.get(str(quota.get("id", "")).rsplit("/", 1)[-1].lower())
-        limit = quota.get("limit")
-        if family is None or not isinstance(limit, int) or limit < -1:
-            raise validation("A quota needs the id of a VM family and a limit from -1.", f"value[{index}]")
+        if not isinstance(quota, dict):
+            raise validation("A quota must be an object with id, limit and unit.", f"value[{index}]")
+        family, limit = _family(quota.get("id"), subscription), quota.get("limit")
+        if family is None or not isinstance(limit, int) or isinstance(limit, bool) or not -1 <= limit < 2**31:
+            raise validation(
+                "A quota needs the id of a VM family of this subscription and a limit from -1 (none) to 2147483647.",
+                f"value[{index}]",
+            )
         id_ = f"/subscriptions/{subscription}/quotas/{family}"
         resources.delete(connection, id_)
         resources.insert(connection, resources.new(id_, _QUOTA_TYPE, {"limit": limit}), by=by)
         answers.append({"id": quota["id"], "type": _QUOTA_TYPE, "limit": limit, "unit": "Count", "status": "Success"})
     return answers
+
+
+def _family(id_: object, subscription: str) -> str | None:
+    """The VM family at the end of a quota's id; None where it is another subscription's or not one."""
+    known = {size.family.lower(): size.family for size in vm_sizes.ALL}
+    if not isinstance(id_, str) or not id_.lower().startswith(f"/subscriptions/{subscription}/".lower()):
+        return None
+    return known.get(id_.rsplit("/", 1)[-1].lower())
