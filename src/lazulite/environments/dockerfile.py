@@ -61,6 +61,12 @@ SYSTEM |= {
     "sudo",
     "gpg",
 }
+INSTALLERS = {"apt-get", "apt", "apk", "yum", "dnf"}
+#: System packages without which the job's command would not run: languages other than Python.
+LANGUAGE = re.compile(
+    r"(?:r-base|r-cran-|r-recommended|littler|julia|openjdk|default-(?:jdk|jre)|java-|maven|gradle|nodejs|npm|golang|"
+    r"rustc|cargo|ruby|php|dotnet|mono-|octave|ghc|scala)"
+)
 SILENT = {"LABEL", "MAINTAINER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "VOLUME", "SHELL", "ONBUILD"}
 NOTED = {"USER", "CMD", "ENTRYPOINT"}
 
@@ -220,6 +226,11 @@ def run_command(image: Image, words: list[str]) -> None:
         image.packages.add(pip_lines.parse_arguments(install, image.read, image.where, table))
     elif program in ("conda", "mamba", "micromamba"):
         run_conda(image, words[1:])
+    elif program in INSTALLERS and (language := next((w for w in words[1:] if LANGUAGE.match(w)), None)):
+        raise image.refuse(
+            f"'{language}' is not a Python package: here an image is its Python packages. Let the image itself run: "
+            'runtime = "container" in settings.toml.'
+        )
     elif program in SYSTEM:
         image.packages.notes.append(
             f"{image.where}: '{program}' changes the system and is left out; this machine's own counts."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lazulite.environments.spec import Packages
+from lazulite.environments.spec import Packages, Unresolvable
 
 DEFAULT = "3.10"
 RULES = (
@@ -25,9 +25,28 @@ CONTENTS = (
 )
 
 
+#: Images that are there for another language: by the name before the tag.
+OTHERS = {
+    "R": r"(?:^|/)(?:r-base|r-ver|rocker/[\w.-]+|rstudio/[\w.-]+)$",
+    "Julia": r"(?:^|/)julia$",
+    "Java": r"(?:^|/)(?:openjdk|eclipse-temurin|amazoncorretto|maven|gradle)$",
+    "JavaScript": r"(?:^|/)node$",
+    "another language": r"(?:^|/)(?:golang|rust|ruby|php|perl|mono|swift|haskell|octave|dotnet/(?:sdk|runtime|aspnet))$",
+}
+
+
 def packages(image: str) -> Packages:
-    """The Python and the packages that matter of a public image; a base image has no packages."""
+    """The Python and the packages that matter of a public image; a base image has no packages.
+
+    Raises Unresolvable for an image of another language.
+    """
     bare = image.partition("@")[0].lower()
+    for language, pattern in OTHERS.items():
+        if re.search(pattern, re.sub(r":[\w.-]+$", "", bare)):
+            raise Unresolvable(
+                f"The image {image} is there for {language}, and here an image is its Python and packages. Let the image "
+                'itself run: runtime = "container" in settings.toml.'
+            )
     found = Packages(python=DEFAULT)
     for pattern, version in RULES:
         if match := re.search(pattern, bare):

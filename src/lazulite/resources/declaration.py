@@ -74,6 +74,7 @@ class Services:
     secrets: SealedSecrets
     storage: Storage
     access: Access
+    in_containers: bool = False  # whether images are run as they are, by a container engine
 
     @property
     def links_url(self) -> str:

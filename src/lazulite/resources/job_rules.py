@@ -10,7 +10,7 @@ from lazulite.core.clock import parse_duration
 from lazulite.core.errors import nearest, validation
 from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.model import asset_reference
-from lazulite.resources import identities, places, references
+from lazulite.resources import environment_rules, identities, places, references
 from lazulite.resources.declaration import Write
 from lazulite.store.resources import Json, Resource
 
@@ -45,6 +45,7 @@ def check_command_job(write: Write) -> Json:
         raise validation("A command job needs properties.environmentId, an environment to run in.", "environmentId")
     target = "properties.environmentId"
     found = references.environment(connection, workspace, environment, target=target, access=write.require)
+    environment_rules.check_here(write, found, target)
     code = properties.get("codeId")
     if code:
         asset = references.code(connection, workspace, code, target="properties.codeId", access=write.require)

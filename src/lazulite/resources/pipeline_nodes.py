@@ -8,7 +8,7 @@ from lazulite.core.errors import ApiError, nearest, validation
 from lazulite.core.numbers import whole_number
 from lazulite.model import asset_reference, data_transfer, parallel_task, sweep, sweep_node
 from lazulite.model import pipeline_graph as graph
-from lazulite.resources import job_rules, references, typed_inputs
+from lazulite.resources import environment_rules, job_rules, references, typed_inputs
 from lazulite.resources.declaration import Write
 from lazulite.resources.pipeline_references import no_such_input, not_given
 from lazulite.resources.pipeline_scope import Node, find_compute, known_text
@@ -134,6 +134,7 @@ def _pin_run(node: Node, spec: Json) -> Json:
 def _pinned(write: Write, home: str, environment: str, code: str, target: str) -> Json:
     c, access = write.connection, write.require
     found = references.environment(c, home, environment, target=f"{target}.environment", access=access)
+    environment_rules.check_here(write, found, f"{target}.environment")
     asset = references.code(c, home, code, target=f"{target}.code", access=access) if code else None
     return {
         "environment": job_rules.pinned(found),

@@ -106,7 +106,14 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     artifacts = Artifacts(database, accounts, store)
     directory = Directory(database, {registries.AZUREML_ID: roles.REGISTRY_READER})
     services = Services(
-        addresses.https_url, addresses.http_url, settings.location, keys.tenant, secrets, accounts, directory
+        addresses.https_url,
+        addresses.http_url,
+        settings.location,
+        keys.tenant,
+        secrets,
+        accounts,
+        directory,
+        in_containers=settings.runtime == "container",
     )
     issuer = TokenIssuer(
         load_key(settings.secrets_root / "signing_key.pem"),

@@ -65,6 +65,11 @@ def test_a_link_out_of_the_context_is_not_read(tmp_path: Path) -> None:
         ("FROM a\nRUN pip install .", "local package"),
         ("FROM a\nCOPY ../x /y", "build context"),
         ("FROM a\nTYPO x", "TYPO"),
+        (
+            "FROM a\nRUN apt-get update && apt-get install -y r-base",
+            "line 2 .*'r-base' is not a Python package.*container",
+        ),
+        ("FROM a\nRUN apt-get install -y --no-install-recommends default-jdk", "'default-jdk' is not"),
         ("FROM a\nRUN <<EOF\nx\nEOF", "here-document"),
     ],
 )

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from lazulite.environments import images
 from lazulite.environments.interpreters import Interpreter, choose
 from lazulite.environments.resolve import resolve
 from lazulite.environments.spec import BuildContext, EnvironmentSpec, Unresolvable
@@ -120,3 +121,18 @@ def test_nothing_to_build_from_is_refused() -> None:
 def test_an_included_file_of_an_asset_is_refused() -> None:
     with pytest.raises(Unresolvable, match=r"requirements\.txt"):
         plan_of(conda_file={"dependencies": [{"pip": ["-r requirements.txt"]}]})
+
+
+@pytest.mark.parametrize(
+    "image", ["r-base:4.3", "docker.io/rocker/r-ver", "julia", "host:5000/x/openjdk:17", "node:20"]
+)
+def test_an_image_of_another_language_is_no_bare_python(image: str) -> None:
+    with pytest.raises(Unresolvable, match=r'runtime = "container"'):
+        images.packages(image)
+
+
+@pytest.mark.parametrize(
+    "image", ["python:3.11", "me/node-features:1", "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04"]
+)
+def test_other_images_stay_pythons(image: str) -> None:
+    assert images.packages(image).notes

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Protocol
 
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import UnsafePath, open_beneath
 from lazulite.engine.jobs.facts import Facts
 from lazulite.environments import interpreters
 from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.environments.resolve import resolve
-from lazulite.environments.spec import BuildContext, EnvironmentSpec, Unresolvable
+from lazulite.environments.spec import EnvironmentSpec, Unresolvable
 from lazulite.model.run_plan import EnvironmentPlan
+from lazulite.resources import environment_rules
 from lazulite.resources.places import Location
 from lazulite.store.locations import StorageLocator
-from lazulite.store.resources import Json, Resource
+from lazulite.store.resources import Resource
 
 _KEPT = 512
 #: Of jobs that run nothing of the user's.
@@ -68,31 +67,14 @@ class Environments:
         if isinstance(environment, CuratedEnvironment):
             return environment.spec()
         properties = environment.properties
+        build = properties.get("build")
         return EnvironmentSpec(
             name=environment.id.rsplit("/", 3)[1],
             version=environment.name,
             image=properties.get("image"),
             conda_file=properties.get("condaFile"),
-            build=self._context(properties.get("build") or {}, context),
+            build=environment_rules.context(build, context, self._storage) if build else None,
         )
-
-    def _context(self, build: Json, where: Location | None) -> BuildContext | None:
-        if not build:
-            return None
-        folder = None
-        if where is not None and where.account is not None and where.container is not None:
-            folder = self._storage.local_path(where.account, where.container, where.path)
-        if folder is None:
-            uri = build.get("contextUri")
-            raise Unresolvable(
-                f"The build context '{uri}' does not lie in a datastore of this machine: upload it again."
-            )
-        name = str(build.get("dockerfilePath") or "Dockerfile").removeprefix("./")
-        try:
-            with os.fdopen(open_beneath(folder, name), encoding="utf-8") as file:
-                return BuildContext(dockerfile=file.read(), folder=str(folder), path=name)
-        except (OSError, UnsafePath, UnicodeDecodeError) as error:
-            raise Unresolvable(f"The build context has no readable Dockerfile '{name}': {error}") from error
 
 
 def _identity(environment: Resource | CuratedEnvironment) -> tuple[str, str]:
