@@ -162,11 +162,11 @@ def _add_ui(commands: Any) -> None:
         "open MLflow's pages in a browser",
         description="Open MLflow's pages of a workspace: experiments, runs, charts, models and traces. The link that is\n"
         "printed signs one browser in as the owner of the home; the server needs the extra mlflow-ui. With --job it opens\n"
-        "the graph of that job instead, which needs nothing further.",
+        "the page of that job instead (status, error, logs, graph), which needs nothing further.",
         examples="  lazulite ui\n  lazulite ui --job brave_fig_12\n  lazulite ui --workspace mlw-team --group rg-team\n"
         "  lazulite ui --link",
     )
-    parser.add_argument("--job", metavar="NAME", help="the graph of this job, in place of MLflow's pages")
+    parser.add_argument("--job", metavar="NAME", help="the page of this job, in place of MLflow's pages")
     parser.add_argument("--link", action="store_true", help="print the link, and open no browser")
     parser.add_argument("--tls", action="store_true", help="over TLS, for a browser that trusts our authority")
     add_workspace(parser)

@@ -1,4 +1,4 @@
-"""`lazulite ui`: sign a browser in to MLflow's pages of a workspace, or to the picture of a job."""
+"""`lazulite ui`: sign a browser in to MLflow's pages of a workspace, or to the page of a job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ui(arguments: argparse.Namespace) -> int:
     base = server.https_url if arguments.tls else server.http_url
     # What stands behind the # is sent to no server, and so stands in no log.
     link = f"{base}{made['page']}#{made['code']}"
-    what = f"the graph of {arguments.job}" if arguments.job else f"MLflow's pages of {arguments.workspace}"
+    what = f"the page of {arguments.job}" if arguments.job else f"MLflow's pages of {arguments.workspace}"
     opened = not arguments.link and can_open(os.environ, sys.platform) and webbrowser.open(link)
     if opened:
         print(f"Opened {what} in a browser. If none appears, open this link in one:")
