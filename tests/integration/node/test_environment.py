@@ -27,6 +27,8 @@ def test_built_once_and_shared(a_run: ARun, environments_root: Path) -> None:
     assert first.wait()["outcome"] == "completed"
     assert first.log() == "1.16.0\n"
     assert "six==1.16.0" in first.log(LOG)
+    assert "\n + six==1.16.0" in first.log("azureml-logs/image_build_whole.txt")
+    assert "\n + " not in first.log(LOG)
     facts = json.loads((environments_root / "test-once" / "ready.json").read_text())
     assert facts["bytes"] > 1_000_000
     second = a_run("which python pip", environment=environment).start()

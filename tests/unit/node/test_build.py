@@ -72,3 +72,21 @@ def test_what_was_asked_for_is_found_by_what_it_installed(tmp_path: Path) -> Non
     assert names[0] == "numpy"
     assert "sklearn" in names
     assert "other" not in names
+
+
+def test_packages_of_an_installation_are_counted_and_named_elsewhere() -> None:
+    said = "Resolved 3 packages in 5ms\n - six==1.15.0\n + numpy==2.0\n + six==1.16.0\nwarning: slow disk\n"
+    folded = build.folded(said, "whole.txt")
+    assert folded == "Resolved 3 packages in 5ms\nwarning: slow disk\nazureml-logs/whole.txt names all 3 of them\n"
+    assert build.folded("Audited 3 packages in 1ms\n", "whole.txt") == "Audited 3 packages in 1ms\n"
+
+
+def test_a_failure_is_told_whole(tmp_path: Path) -> None:
+    log = tmp_path / "20_image_build_log.txt"
+    log.write_text("Building\n")
+    run = build.UvRun(PLAN, str(tmp_path), str(log), {"PATH": "/usr/bin:/bin"}, lambda: None)
+    said = run.attempt(["/bin/sh", "-c", "echo ' + six==1.16.0'; echo 'error: no disk'; exit 2"])
+    assert said == " + six==1.16.0\nerror: no disk\n"
+    assert log.read_text() == f"Building\n{said}"
+    assert run.attempt(["/bin/sh", "-c", "echo ' + six==1.16.0'"]) is None
+    assert log.read_text().endswith("azureml-logs/image_build_whole.txt names all 1 of them\n")
