@@ -47,6 +47,8 @@ class EngineSettings:
     """What runs image environments as containers; None runs them as processes."""
     hide: tuple[str, ...] = ()
     """Folders and files that no job may see; the home is always one of them."""
+    show: tuple[str, ...] = ()
+    """Those outside of the system that every job may read, beside the CA bundle."""
     node_boot_seconds: float = 0.0
     node_limit: int | None = field(default_factory=lambda: max(16, 8 * (os.cpu_count() or 1)))
     """Nodes that jobs hold at a time on all computes together, as all are this one machine; None sets no limit."""

@@ -5,6 +5,7 @@ Started by `probe.py` by its path, with one argument: `{"own": folder, "canaries
 """
 
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -71,16 +72,23 @@ def cut(path: str) -> bool:
 
 
 def mounting(own: str) -> Iterator[tuple[str, Callable[[], bool]]]:
-    libc = ctypes.CDLL(None)
+    """None of it harms the machine where it succeeds."""
+    libc = ctypes.CDLL(None, use_errno=True)
     folder = own.encode()
     yield "remounts /usr", lambda: not libc.mount(None, b"/usr", None, MS_REMOUNT | MS_BIND, None)
-    yield "unmounts /proc", lambda: not libc.umount2(b"/proc", MNT_DETACH)
-    yield "mounts", lambda: not libc.mount(b"none", folder, b"tmpfs", 0, None)
+    yield "unmounts", lambda: may_unmount(libc, folder)
+    yield "mounts", lambda: not libc.mount(b"none", folder, b"tmpfs", 0, None) and not libc.umount2(folder, MNT_DETACH)
     yield "makes a device", lambda: device(os.path.join(own, "device"))
+
+
+def may_unmount(libc: ctypes.CDLL, folder: bytes) -> bool:
+    """Nothing is mounted there, which only who may unmount is told."""
+    return not libc.umount2(folder, MNT_DETACH) or ctypes.get_errno() != errno.EPERM
 
 
 def device(path: str) -> bool:
     os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(7, 0))
+    os.unlink(path)
     return True
 
 

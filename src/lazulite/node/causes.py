@@ -60,6 +60,11 @@ PATTERNS = (
         "folders it writes to must be made first.",
     ),
     (
+        r"PermissionError: \[Errno 13\] Permission denied: '(/(?:var/)?tmp(?:/[^']*)?)'",
+        "the job may not write to '{0}': where Landlock keeps jobs apart, /tmp is not theirs. Use Python's tempfile or "
+        "$TMPDIR, or install bubblewrap on the server's machine.",
+    ),
+    (
         r"(?:PermissionError: \[Errno 13\] Permission denied|OSError: \[Errno 30\] Read-only file system): '([^']+)'",
         "the job may not write to '{0}': inputs are read-only unless their mode is rw_mount or download; write to an "
         "output or to ./outputs.",

@@ -15,16 +15,18 @@ VARIABLES = (
 )
 
 
-def folders(environment: Mapping[str, Any] | None, environ: Mapping[str, str]) -> list[str]:
-    """The folders and files of this machine that variables, settings and an environment's plan name."""
-    texts = [environ.get(name, "") for name in VARIABLES]
-    texts += pip_settings().values()
-    texts += uv_settings()
-    if environment is not None:
-        texts += environment["requirements"]
-        for each in environment["installs"]:
-            texts += [*each["options"], *each["requirements"]]
-    return list(dict.fromkeys(path for text in texts for path in paths(text)))
+def of_settings(environ: Mapping[str, str]) -> list[str]:
+    """The folders and files of this machine that variables and configuration files name."""
+    words = [*(environ.get(name, "") for name in VARIABLES), *pip_settings().values(), *uv_settings()]
+    return list(dict.fromkeys(path for text in words for path in paths(text)))
+
+
+def of_plan(environment: Mapping[str, Any]) -> list[str]:
+    """Those that the requirements and options of an environment name."""
+    words = list(environment["requirements"])
+    for each in environment["installs"]:
+        words += [*each["options"], *each["requirements"]]
+    return list(dict.fromkeys(path for text in words for path in paths(text)))
 
 
 def paths(text: str) -> Iterator[str]:

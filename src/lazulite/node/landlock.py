@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .view import View, devices, is_below
+from .view import View, devices
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 VERSION_OF, PATH_BENEATH = 1, 1
@@ -65,9 +65,10 @@ def ruleset(view: View, abi: int, *, alone: bool = True) -> int:
 
 
 def rules(view: View) -> Iterator[Rule]:
+    above = {folder for path in view.hidden for folder in parents(path)}
     for path in view.shown:
-        for part in without(path, view.hidden):
-            yield Rule(part, READ if part not in ancestors(view.hidden) else READ_DIR)
+        for part in without(os.path.realpath(path), view.hidden, above):
+            yield Rule(part, READ_DIR if part in above else READ)
     yield Rule("/proc", READ)
     yield Rule("/dev", READ_DIR)
     for name in PLAIN_DEVICES:
@@ -83,25 +84,23 @@ def rules(view: View) -> Iterator[Rule]:
         yield Rule(mount.source, WRITE if mount.writable else READ)
 
 
-def without(path: str, hidden: list[str]) -> Iterator[str]:
+def without(path: str, hidden: list[str], above: set[str]) -> Iterator[str]:
     """`path`, or where something below it is hidden, the folder (to be listed alone) and what else it holds."""
-    real = os.path.realpath(path)
-    if real in hidden:
+    if path in hidden:
         return
-    yield real
-    if any(is_below(each, real) for each in hidden) and os.path.isdir(real):
-        for entry in os.scandir(real):
-            if not entry.is_symlink():
-                yield from without(entry.path, hidden)
+    yield path
+    if path in above:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if not entry.is_symlink():
+                    yield from without(entry.path, hidden, above)
 
 
-def ancestors(hidden: list[str]) -> set[str]:
-    found = set()
-    for path in hidden:
-        while path != "/":
-            path = os.path.dirname(path)
-            found.add(path)
-    return found
+def parents(path: str) -> Iterator[str]:
+    """The folders that a path lies in."""
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path
 
 
 def add(made: int, rule: Rule, abi: int) -> None:

@@ -22,19 +22,25 @@ def probe(home: str, level: str = "auto") -> dict[str, Any]:
     """The first of the levels (of `auto`, else that one) that keeps what it promises to a server with that home.
 
     `{"kind": "bubblewrap" | "landlock" | "process", "detail": for people, "why_not": of the levels that were passed
-    over, "options": bubblewrap's, "hide": what only root may read}`.
+    over, "options": bubblewrap's, "hide": what only root may read, "show": what variables and settings name}`.
     """
-    hide = view.kept_for_root()
+    hide, show = view.kept_for_root(), view.named(os.environ)
     why: list[str] = []
     with places(home) as trial:
         for kind, look in (("bubblewrap", try_bubblewrap), ("landlock", try_landlock)):
             if level not in ("auto", kind):
                 continue
             try:
-                return {"kind": kind, **look(trial, [home, *hide]), "why_not": "; ".join(why), "hide": hide}
+                return {
+                    "kind": kind,
+                    **look(trial, [home, *hide]),
+                    "why_not": "; ".join(why),
+                    "hide": hide,
+                    "show": show,
+                }
             except NotKept as error:
                 why.append(str(error))
-    return {"kind": "process", "detail": "", "options": [], "why_not": "; ".join(why), "hide": hide}
+    return {"kind": "process", "detail": "", "options": [], "why_not": "; ".join(why), "hide": hide, "show": show}
 
 
 def try_bubblewrap(trial: "Trial", hide: list[str]) -> dict[str, Any]:
@@ -105,7 +111,7 @@ class Trial:
         python = os.path.realpath(sys.executable)
         asked = {"bwrap": "bwrap", "hide": hide, "show": [_ATTEMPTS], **asked}
         plan = {"isolation": asked, "ca_bundle": None, "environment": {"interpreter": python}}
-        seen = view.make(plan, os.environ, [own], temporary, [])
+        seen = view.make(plan, [own], temporary, [])
         with open("/proc/self/cmdline", "rb") as file:
             cmdline = file.read().decode(errors="replace")
         told = {"own": own, "canaries": self.canaries, "pid": os.getpid(), "cmdline": cmdline}

@@ -9,8 +9,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import indexes
-
 if TYPE_CHECKING:
     from .run import Mount, Run
 
@@ -49,25 +47,25 @@ class View(NamedTuple):
 
 def of_job(run: "Run") -> View:
     folders = [*(run.path(name) for name in ("exe", "cap", "home")), run.layer]
-    return make(run.plan, os.environ, folders, run.path("tmp"), run.mounts)
+    return make(run.plan, folders, run.path("tmp"), run.mounts)
 
 
 def of_build(run: "Run", program: str, folders: list[str]) -> View:
     """uv compiling packages: it sees no job and no key, and writes to `folders` and a /tmp of its own."""
-    places = [path for path in indexes.folders(run.plan["environment"], os.environ) if may_be_shown(path)]
-    view = make(run.plan, os.environ, folders, run.path("tmp"), [])
-    return view._replace(own=[*view.own, *places, *filter(os.path.exists, [program, *indexes.settings_files()])])
+    from . import indexes
+
+    named = [*indexes.of_plan(run.plan["environment"]), *indexes.settings_files(), program]
+    view = make(run.plan, folders, run.path("tmp"), [])
+    return view._replace(own=[*view.own, *filter(may_be_shown, named)])
 
 
-def make(
-    plan: Mapping[str, Any], environ: Mapping[str, str], folders: list[str], temporary: str, mounts: "list[Mount]"
-) -> View:
+def make(plan: Mapping[str, Any], folders: list[str], temporary: str, mounts: "list[Mount]") -> View:
     asked = plan["isolation"]
-    shown = [*system(), *filter(may_be_shown, named(environ)), *filter(may_be_shown, indexes.folders(None, environ))]
+    shown = list(system())
     own = [*asked["show"], plan["ca_bundle"] or "", *interpreter(plan["environment"]["interpreter"])]
     hidden = [path for path in asked["hide"] if any(is_below(path, top) for top in shown)]
     return View(
-        list(dict.fromkeys(shown)),
+        shown,
         list(filter(os.path.exists, hidden)),
         list(filter(os.path.exists, own)),
         folders,
@@ -84,10 +82,17 @@ def system() -> Iterator[str]:
             yield path
 
 
-def named(environ: Mapping[str, str]) -> Iterator[str]:
-    """What variables name and programs must be able to read."""
-    for name in NAMING:
-        yield from filter(os.path.isabs, environ.get(name, "").split(":"))
+def named(environ: Mapping[str, str]) -> list[str]:
+    """What variables and settings name and programs must be able to read: certificates, libraries, packages.
+
+    It takes some reading, and is the same for all jobs: the probe finds it, and plans name it as what is to be shown.
+    """
+    from . import indexes
+
+    found = [path for name in NAMING for path in environ.get(name, "").split(":") if os.path.isabs(path)]
+    tops = list(system())
+    outside = [path for path in (*found, *indexes.of_settings(environ)) if not any(is_below(path, top) for top in tops)]
+    return list(filter(may_be_shown, dict.fromkeys(outside)))
 
 
 def may_be_shown(path: str) -> bool:

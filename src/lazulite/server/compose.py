@@ -257,6 +257,7 @@ def _engine_settings(
         bwrap_options=isolation.options,
         container=runtime.engine,
         hide=(str(settings.home), *isolation.hide),
+        show=isolation.show,
         node_boot_seconds=settings.node_boot_seconds,
         url_mirror=settings.url_mirror,
         cores_of=lambda name: found.vcpus if (found := vm_sizes.find(name)) else 4,

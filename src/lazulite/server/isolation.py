@@ -29,6 +29,8 @@ class Isolation:
     """bubblewrap's own, that work on this machine."""
     hide: tuple[str, ...] = ()
     """What only root may read: files of the system that no job of root's may see."""
+    show: tuple[str, ...] = ()
+    """What variables and the settings of pip and uv name outside of the system: certificates, libraries, packages."""
 
 
 async def probe(settings: Settings) -> Isolation:
@@ -48,7 +50,8 @@ async def probe(settings: Settings) -> Isolation:
     said = _PROMISES[kind] + (f" ({found['detail']})" if found["kind"] and found["detail"] else "")
     if kind != "bubblewrap":
         said += f"; {why_not}" if why_not else ""
-    return Isolation(kind, f"{kind}: {said}", tuple(found.get("options", ())), tuple(found.get("hide", ())))
+    lists = {name: tuple(found.get(name, ())) for name in ("options", "hide", "show")}
+    return Isolation(kind, f"{kind}: {said}", **lists)
 
 
 async def ask_agent(question: str, *about: str) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def level(kind: str) -> Isolation:
         found = probe.probe(home, kind)
     if found["kind"] != kind:
         pytest.skip(found["why_not"])
-    return Isolation(kind=kind, options=found["options"], hide=found["hide"])
+    return Isolation(kind=kind, options=found["options"], hide=found["hide"], show=found["show"])
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_the_home_and_other_jobs_are_hidden(a_run: ARun, tmp_path: Path, isolati
     (home / "vault" / "key").write_text("secret")
     bundle = home / "ca.pem"
     bundle.write_text("certificate")
-    hidden = msgspec.structs.replace(isolation, hide=[*isolation.hide, str(home)], show=[str(bundle)])
+    hidden = msgspec.structs.replace(isolation, hide=[*isolation.hide, str(home)], show=[*isolation.show, str(bundle)])
     command = f"cat {home}/vault/key; ls {home}; cat {bundle} ${{{{inputs.d}}}}/a.csv; ls {home}/runs/1"
     run = a_run(command, isolation=hidden, inputs={"d": Input(kind="path", path=str(data))}).start()
     run.wait()

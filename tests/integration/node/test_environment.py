@@ -154,12 +154,43 @@ def test_an_installation_with_hashes_and_options_of_its_own(
     assert "Hash mismatch" in log
 
 
-def a_source_package(folder: Path, looked_at: str) -> Path:
+def test_a_package_that_must_be_compiled_reaches_no_other_environment(
+    a_run: ARun, isolation: Isolation, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """It writes into every copy of a package that it finds in the cache, and into its environment's start."""
+    cache, key = tmp_path / "cache", f"test-poison-{isolation.kind}"
+    requirements = ["setuptools<81", "six==1.16.0"]
+    fields = {"isolation": isolation, "uv_cache": str(cache)}
+    clean = a_run("true", environment=an_environment(key=f"{key}-0", requirements=requirements), **fields).start()
+    assert clean.wait(seconds=120)["outcome"] == "completed"
+    places = ["os.environ['UV_CACHE_DIR']", *([repr(str(cache))] if isolation.kind != "process" else [])]
+    setup = (
+        "import glob, os, setuptools, sys\n"
+        f"for place in ({', '.join(places)},):\n"
+        "    for path in glob.glob(place + '/**/six.py', recursive=True):\n"
+        "        try: open(path, 'a').write('POISON = 1')\n"
+        "        except OSError: pass\n"
+        "open('probe_package.py', 'w').write('')\n"
+        "setuptools.setup(name='probe-package', version='1.0', py_modules=['probe_package'])\n"
+    )
+    url = served(a_source_package(tmp_path / "source", "", setup), request)
+    bad = an_environment(key=f"{key}-1", requirements=[*requirements, f"probe-package @ {url}"])
+    run = a_run("python -c 'import probe_package'", environment=bad, **fields).start()
+    assert run.wait(seconds=120)["outcome"] == "completed", run.log(LOG)
+    again = an_environment(key=f"{key}-2", requirements=["six==1.16.0"])
+    run = a_run("python -c 'import six; print(hasattr(six, \"POISON\"))'", environment=again, **fields).start()
+    assert run.wait(seconds=120)["outcome"] == "completed"
+    assert run.log() == "False\n"
+    assert [path for path in cache.rglob("six.py") if "POISON" in path.read_text()] == []
+
+
+def a_source_package(folder: Path, looked_at: str, setup: str = "") -> Path:
     """A source distribution whose setup.py notes whether it could read a file."""
     inner = "probe_package-1.0"
     (folder / inner).mkdir(parents=True)
     (folder / inner / "setup.py").write_text(
-        "import os, setuptools\n"
+        setup
+        or "import os, setuptools\n"
         f"try: seen = bool(open({looked_at!r}).read())\n"
         "except OSError: seen = False\n"
         "open('probe_package.py', 'w').write(f'SEEN = {seen}')\n"

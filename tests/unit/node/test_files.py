@@ -1,5 +1,6 @@
 """Copies into folders that jobs write to as well."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -41,3 +42,36 @@ def test_what_a_killed_copy_left_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "whole").write_text("whole")
     (tmp_path / ".lazulite-notes.part").write_text("the user's own")
     assert [name for name, _ in files.opened(str(tmp_path))] == [".lazulite-notes.part", "whole"]
+
+
+def test_a_tree_is_copied_with_its_own_links_and_no_others(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "blobs").mkdir(parents=True)
+    (source / "snapshot").mkdir()
+    (source / "blobs" / "b").write_bytes(b"b" * 100_000)
+    (source / "blobs" / "b").chmod(0o640)
+    (source / "snapshot" / "near").symlink_to("../blobs/b")
+    (source / "snapshot" / "absolute").symlink_to(source / "blobs" / "b")
+    (source / "snapshot" / "folder").symlink_to("../blobs")
+    (source / "out").symlink_to("/etc/passwd")
+    (source / "nowhere").symlink_to("blobs/c")
+    sizes: list[int] = []
+    assert files.copy_tree(str(source), str(target), sizes.append) == 1
+    assert sum(sizes) == 100_000
+    assert (target / "snapshot" / "near").read_bytes() == b"b" * 100_000
+    assert (target / "snapshot" / "absolute").resolve() == target / "blobs" / "b"
+    assert (target / "snapshot" / "folder" / "b").is_file()
+    assert sorted(path.name for path in target.iterdir()) == ["blobs", "snapshot"]
+    copied, original = (target / "blobs" / "b").stat(), (source / "blobs" / "b").stat()
+    assert (copied.st_mode, copied.st_mtime_ns) == (original.st_mode, original.st_mtime_ns)
+    assert copied.st_ino != original.st_ino
+
+
+def test_a_file_that_the_system_cannot_copy_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EXDEV, "between file systems")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse)
+    (tmp_path / "a").write_bytes(b"abc")
+    files.copy(str(tmp_path / "a"), str(tmp_path / "b"), lambda _: None)
+    assert (tmp_path / "b").read_bytes() == b"abc"

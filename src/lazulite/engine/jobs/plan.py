@@ -323,7 +323,7 @@ def _noted(environment: EnvironmentPlan, properties: Json) -> EnvironmentPlan:
 
 def _isolation(settings: EngineSettings, environment: EnvironmentPlan) -> Isolation:
     hide = dict.fromkeys([str(settings.home), *settings.hide])
-    show = [settings.ca_bundle] if settings.ca_bundle else []
+    show = [*([settings.ca_bundle] if settings.ca_bundle else []), *settings.show]
     kind = "container" if environment.image else settings.isolation
     options = list(settings.bwrap_options)
     return Isolation(kind=kind, bwrap=settings.bwrap, options=options, hide=list(hide), show=show)
