@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
-from enum import Enum
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -72,10 +71,8 @@ class Refused(Exception):
         )
 
 
-class _Reading(Enum):
-    NOTHING = 0
-    HEAD = 1
-    BODY = 2
+#: What of a request is being read.
+_NOTHING, _HEAD, _BODY = range(3)
 
 
 class Connection(HttpToolsProtocol):
@@ -91,12 +88,11 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._reading = _Reading.NOTHING
+        self._reading = _NOTHING
         self._since = self.loop.time()  # of what is being read, or of the last time that nothing was
-        self._fields = 0
-        self._head = 0
         self._unfinished = 0  # bytes of pieces in which nothing began, went on or ended
         self._body = 0  # bytes of the body since `_since`
+        self._received = 0  # bytes since the piece in which the request began
         self._moved = False  # whether the piece being parsed brought a beginning, a body or an end
         self._closed = False
 
@@ -111,6 +107,7 @@ class Connection(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._moved = False
+        self._received = len(data) if self._reading == _NOTHING else self._received + len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -128,10 +125,10 @@ class Connection(HttpToolsProtocol):
     def look(self, now: float) -> None:
         """Close the connection if what it was to bring has not come in time."""
         waited = now - self._since
-        if self._reading is _Reading.HEAD:
+        if self._reading == _HEAD:
             if waited > self.limits.head_s:
                 self.refuse(_late(f"The request's headers were not complete after {self.limits.head_s:g} seconds."))
-        elif self._reading is _Reading.BODY:
+        elif self._reading == _BODY:
             self._look_at_body(now, waited)
         elif self.idle and waited > self.limits.idle_s:
             self.transport.close()
@@ -139,12 +136,12 @@ class Connection(HttpToolsProtocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being read or answered."""
-        return self._reading is _Reading.NOTHING and (self.cycle is None or self.cycle.response_complete)
+        return self._reading == _NOTHING and (self.cycle is None or self.cycle.response_complete)
 
     @property
     def unserved(self) -> bool:
         """Whether nobody waits for an answer here: the connection is idle or its request has not come yet."""
-        return self._reading is not _Reading.BODY and (self.cycle is None or self.cycle.response_complete)
+        return self._reading != _BODY and (self.cycle is None or self.cycle.response_complete)
 
     def refuse(self, refused: Refused) -> None:
         """Say why and close. An answer that has begun is cut off instead."""
@@ -169,36 +166,39 @@ class Connection(HttpToolsProtocol):
         """Whether an answer sent now would be taken for that of the request at fault."""
         if self.cycle is None or self.pipeline:
             return self.cycle is None
-        if self._reading is _Reading.BODY:
+        if self._reading == _BODY:
             return not self.cycle.response_started
         return self.cycle.response_complete
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= self.limits.waiting_requests:
             raise Refused(503, "ServerBusy", "Too many requests were sent before the first was answered.")
-        self._reading, self._since = _Reading.HEAD, self.loop.time()
-        self._fields = self._head = 0
+        self._reading, self._since = _HEAD, self.loop.time()
         self._moved = True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         if len(self.url) + len(url) > self.limits.target_bytes:
             raise Refused(414, "RequestUriTooLong", f"The address is longer than {self.limits.target_bytes} bytes.")
-        self._add_to_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields += 1
-        if self._fields > self.limits.fields:
-            raise _too_large(f"The request has more than {self.limits.fields} headers.")
-        self._add_to_head(len(name) + len(value))
-        if self._reading is _Reading.HEAD:  # what trails a body is no header of the request
-            super().on_header(name, value)
-            if name[: len(_METADATA)].lower() == _METADATA:
-                cast(dict[str, Any], self.scope).setdefault(SPELLED_NAMES, []).append(name)
+        # Instead of uvicorn's, and without counting: this is called for each header of each request.
+        if self._reading != _HEAD:  # what trails a body is no header of the request
+            return
+        plain = name.lower()
+        if plain.startswith(_METADATA):
+            cast(dict[str, Any], self.scope).setdefault(SPELLED_NAMES, []).append(name)
+        elif plain == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((plain, value))
 
     def on_headers_complete(self) -> None:
-        self._reading, self._since = _Reading.BODY, self.loop.time()
+        if len(self.headers) > self.limits.fields:
+            raise _too_large(f"The request has more than {self.limits.fields} headers.")
+        if self._received > self.limits.head_bytes and self._head() > self.limits.head_bytes:
+            raise self._too_long()
+        self._reading, self._since = _BODY, self.loop.time()
         self._body = 0
         self._moved = True
         super().on_headers_complete()
@@ -209,19 +209,18 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._reading, self._since = _Reading.NOTHING, self.loop.time()
+        self._reading, self._since = _NOTHING, self.loop.time()
         self._moved = True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        if self._reading is _Reading.NOTHING:
+        if self._reading == _NOTHING:
             self._since = self.loop.time()
         super().on_response_complete()
 
-    def _add_to_head(self, count: int) -> None:
-        self._head += count
-        if self._head > self.limits.head_bytes:
-            raise self._too_long()
+    def _head(self) -> int:
+        """Bytes of the headers."""
+        return sum(len(name) + len(value) for name, value in self.headers)
 
     def _too_long(self) -> Refused:
         return _too_large(f"The request's headers are longer than {self.limits.head_bytes} bytes.")
