@@ -1,7 +1,7 @@
 """Attempts what a job may not do, from inside an isolation, and prints as JSON what succeeded.
 
-Started by `probe.py` by its path, with one argument: `{"own": folder, "canaries": files, "pid": of a process outside,
-"cmdline": its command line}`. Standard library only; imports nothing of this package.
+Started by `probe.py` by its path. Its one argument is `{"own": folder, "canaries": files by where they lie, "pid": of a
+process outside, "cmdline": its command line}`. Standard library only; imports nothing of this package.
 """
 
 import ctypes
@@ -21,18 +21,27 @@ def main(told: dict[str, Any]) -> dict[str, str]:
     """What succeeded, by the name of the promise that it breaks, each as half a sentence."""
     broken = {}
     own, canaries = told["own"], told["canaries"]
-    folders = [*SYSTEM, *(os.path.dirname(path) for path in canaries)]
+    folders = {**dict.fromkeys(SYSTEM), **{place: os.path.dirname(path) for place, path in canaries.items()}}
+    writing = [(place, lambda folder=folder or place: made(folder)) for place, folder in folders.items()]
     for name, text, attempts in (
-        ("write", "it writes into {0}", [(folder, lambda folder=folder: made(folder)) for folder in folders]),
-        ("read", "it reads {0}", [(path, lambda path=path: read(path)) for path in canaries]),
-        ("change", "it changes {0}", [(path, lambda path=path: changed(path)) for path in canaries]),
-        ("file is cut to length", "it cuts {0} to length", [(path, lambda path=path: cut(path)) for path in canaries]),
+        ("write", "it writes into {0}", writing),
+        ("read", "it reads files in {0}", [(place, lambda path=path: read(path)) for place, path in canaries.items()]),
+        (
+            "change",
+            "it changes files in {0}",
+            [(place, lambda path=path: changed(path)) for place, path in canaries.items()],
+        ),
+        (
+            "cut",
+            "it cuts files in {0} to length",
+            [(place, lambda path=path: cut(path)) for place, path in canaries.items()],
+        ),
         ("mount", "it {0}", list(mounting(own))),
-        ("environment", "it reads variables of process {0}", [(told["pid"], lambda: environment(told))]),
-        ("process is seen", "it sees process {0}", [(told["pid"], lambda: is_seen(told))]),
-        ("process is signalled", "it signals process {0}", [(told["pid"], lambda: signalled(told))]),
+        ("environment", "it reads the variables of {0}", [("other processes", lambda: environment(told))]),
+        ("see", "it sees {0}", [("other processes", lambda: is_seen(told))]),
+        ("signal", "it signals {0}", [("other processes", lambda: signalled(told))]),
     ):
-        done = [str(what) for what, attempt in attempts if succeeds(attempt)]
+        done = [what for what, attempt in attempts if succeeds(attempt)]
         if done:
             broken[name] = text.format(", ".join(done))
     if not succeeds(lambda: made(own)):

@@ -66,11 +66,11 @@ def try_landlock(trial: "Trial", hide: list[str]) -> dict[str, Any]:
     abi = landlock.version()
     if not abi:
         raise NotKept("this kernel has no Landlock, or it is not switched on (Linux 5.13 or newer)")
-    borne = {"process is seen"}
+    borne = {"see"}
     if abi < landlock.KEEPS_LENGTH:
-        borne.add("file is cut to length")
+        borne.add("cut")
     if abi < landlock.SCOPES:
-        borne.add("process is signalled")
+        borne.add("signal")
     try:
         trial.run({"kind": "landlock"}, hide, borne)
     except NotKept as error:
@@ -88,20 +88,22 @@ def places(home: str) -> Iterator["Trial"]:
 
     shown = list(view.system())
     with contextlib.ExitStack() as stack:
-        folders = []
+        canaries = {}
         for place in dict.fromkeys((home, os.path.dirname(home), os.path.expanduser("~"))):
             if os.access(place, os.W_OK) and (place == home or not any(view.is_below(place, top) for top in shown)):
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".lazulite-probe-", dir=place))
-                with open(os.path.join(folder, "canary"), "w", encoding="ascii") as file:
+                canaries[place] = os.path.join(folder, "canary")
+                with open(canaries[place], "w", encoding="ascii") as file:
                     file.write("secret")
-                folders.append(folder)
-        yield Trial(stack.enter_context(tempfile.TemporaryDirectory(prefix="lazulite-probe-")), folders)
+        yield Trial(stack.enter_context(tempfile.TemporaryDirectory(prefix="lazulite-probe-")), canaries)
 
 
 class Trial:
-    def __init__(self, folder: str, canaries: list[str]) -> None:
+    """`canaries` are files that no job may read, by the folder that each stands for."""
+
+    def __init__(self, folder: str, canaries: dict[str, str]) -> None:
         self.folder = folder
-        self.canaries = [os.path.join(each, "canary") for each in canaries]
+        self.canaries = canaries
 
     def run(self, asked: dict[str, Any], hide: list[str], borne: "set[str] | frozenset[str]" = frozenset()) -> None:
         """Attempt everything at that level. Raises NotKept with what succeeded, but for what may be `borne`."""
