@@ -116,12 +116,17 @@ def test_a_head_has_an_end(
 
 
 @pytest.mark.parametrize(
-    "endless", [b"5;" + b"a" * 65536, b"1\r\na\r\n0\r\n" + b"x-trailer: y\r\n" * 6000], ids=["extension", "trailers"]
+    ("begun", "endless"),
+    [(b"5;", b"a" * 65536), (b"1\r\na\r\n0\r\n", b"x-trailer: y\r\n" * 5000)],
+    ids=["extension", "trailers"],
 )
-def test_what_belongs_to_no_body_has_an_end(running: RunningServer, connect: Connect, endless: bytes) -> None:
+def test_what_belongs_to_no_body_has_an_end(
+    running: RunningServer, connect: Connect, begun: bytes, endless: bytes
+) -> None:
     with _answered_meanwhile(running), connect() as client:
         client.sendall(b"POST /adfs/oauth2/token HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
-        _send(client, endless + b"a" * 65536, 20)
+        client.sendall(begun)
+        _send(client, endless, 20)
         assert _answer(client) == (431, "RequestHeaderFieldsTooLarge")
 
 
