@@ -9,18 +9,20 @@ from tests.census.evidence import ROOT, shown_groups
 from tests.census.operations import ArmOperation, arm_operations, job_kinds, sdk_methods
 from tests.census.routes import is_built, route_of
 from tests.census.sdk_table import sdk_table
+from tests.census.storage_table import storage_operations
 
 FILE = ROOT / "docs" / "coverage.md"
 SAYS_501 = "tests/census/test_sdk_methods.py::test_not_built_says_501"
 ARM_SAYS_501 = "tests/census/test_arm_operations.py::test_not_built_says_501"
 KIND_SAYS_501 = "tests/census/test_job_kinds.py::test_other_kinds_say_501"
+STORAGE_SAYS_501 = "tests/census/test_storage_operations.py::test_not_built_says_501"
 _PROVIDER = "/providers/Microsoft.MachineLearningServices"
 _WORKSPACE = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}" + _PROVIDER
 Row = tuple[str, ...]
 
 
 def document() -> str:
-    methods, operations = _sdk_rows(), _arm_rows()
+    methods, operations, storage = _sdk_rows(), _arm_rows(), _storage_rows()
     return "\n".join(
         [
             "# What is built",
@@ -33,6 +35,10 @@ def document() -> str:
             "|---|---:|---:|---:|---:|",
             _totals(f"azure-ai-ml {_release()}: public methods of its operation classes", methods),
             _totals(f"azure-ai-ml {_release()}: operations of its control-plane client", operations),
+            *(
+                _totals(f"{service} service: REST operations", [row for row in storage if row[0].startswith(service)])
+                for service in ("Blob", "Data Lake", "Files")
+            ),
             "",
             "## SDK methods",
             "",
@@ -47,6 +53,14 @@ def document() -> str:
             "`{WS}` is a workspace's id, `{RP}` a resource group's `/providers/Microsoft.MachineLearningServices`.",
             "",
             *_table(("operation", "here", "request", "shown by"), operations),
+            "",
+            "## Storage operations",
+            "",
+            "Of the Blob, Data Lake Storage Gen2 and Files services, by the names of their REST references; the list is",
+            "`tests/census/storage_operations.toml`. Tests of what works use the unmodified storage clients, or raw requests",
+            "where the clients send none.",
+            "",
+            *_table(("operation", "here", "request", "shown by"), storage),
             "",
         ]
     )
@@ -85,6 +99,18 @@ def _arm_row(operation: ArmOperation) -> Row:
     path = operation.path.replace(_WORKSPACE + "/workspaces/{workspaceName}", "{WS}").replace(_WORKSPACE, "{RP}")
     request = f"{operation.method} {path}"
     return _code(operation.name), _WORKS if built else _REFUSED, _code(request), _test(test)
+
+
+def _storage_rows() -> list[Row]:
+    return [
+        (
+            f"{one.service}: {_code(one.name)}",
+            _WORKS if one.test else _REFUSED,
+            _code(one.request.replace(" | ", ", ")),
+            _test(one.test or STORAGE_SAYS_501),
+        )
+        for one in storage_operations()
+    ]
 
 
 def _totals(title: str, rows: list[Row]) -> str:

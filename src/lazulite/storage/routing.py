@@ -130,6 +130,7 @@ _NOT_BUILT = {
     "blobs": "Find Blobs by Tags",
     "rename": "Rename Container",
 }
+_NOT_BUILT_OF_CONTAINERS = {"undelete": "Restore Container", "blobs": "Find Blobs by Tags in Container"}
 
 
 def route(request: Request) -> Operation:
@@ -153,13 +154,24 @@ def route(request: Request) -> Operation:
         found = _CONTAINER_OPERATIONS.get(("GET" if method == "HEAD" else method, comp))
     if found is not None:
         return found
+    if method == "OPTIONS":
+        raise not_built("Preflight Blob Request")
     if comp in _NOT_BUILT:
-        raise not_built(_NOT_BUILT[comp])
+        raise not_built(_name_of_not_built(request, comp))
     if comp:
         raise StorageError(
             "InvalidQueryParameterValue", f"There is no operation {method} with comp='{comp[:60]}' on this resource."
         )
     raise StorageError("UnsupportedHttpVerb", f"The resource does not support {method}.")
+
+
+def _name_of_not_built(request: Request, comp: str) -> str:
+    if request.address.container and not request.address.blob and comp in _NOT_BUILT_OF_CONTAINERS:
+        return _NOT_BUILT_OF_CONTAINERS[comp]
+    name = _NOT_BUILT[comp]
+    if comp == "page" and "x-ms-copy-source" in request.headers:
+        return f"{name} From URL"
+    return name.replace("Set", "Delete", 1) if request.method == "DELETE" else name
 
 
 _FILE_SYSTEM_OPERATIONS = {
@@ -177,6 +189,10 @@ _PATH_OPERATIONS = {
 }
 
 
+#: By the method, which at its level stands for nothing else.
+_PATHS_NOT_BUILT = {"POST": "Lease Path", "PATCH": "Set Filesystem Properties", "OPTIONS": "The preflight request"}
+
+
 def route_path(request: Request) -> Operation:
     """The Data Lake operation that a request asks for. Raises StorageError 405 or 501."""
     where = request.address
@@ -186,6 +202,8 @@ def route_path(request: Request) -> Operation:
         found = _FILE_SYSTEM_OPERATIONS.get(request.method)
     else:
         raise not_built("The account level of the Data Lake service")
+    if found is None and request.method in _PATHS_NOT_BUILT:
+        raise not_built(_PATHS_NOT_BUILT[request.method])
     if found is None:
         raise StorageError("UnsupportedHttpVerb", f"The resource does not support {request.method}.")
     return found
@@ -228,6 +246,8 @@ def route_file(request: Request) -> Operation:
     method = "GET" if request.method == "HEAD" and restype else request.method
     known = _SHARE_OPERATIONS if restype else _FILE_OPERATIONS
     found = known.get((method, restype, comp))
+    if (method, restype, comp) == ("PUT", "", "") and "x-ms-copy-source" in request.headers:
+        raise not_built("Copy File")
     if found is None or not where.container or not (where.blob or restype):
         raise not_built(
             f"The operation {request.method} restype='{restype[:40]}' comp='{comp[:40]}' of the Files service"

@@ -14,9 +14,14 @@ from pathlib import Path
 import pytest
 import trustme
 import uvicorn
+from tests.census.evidence import ROOT
+from tests.census.storage_table import shown_by
 
 from lazulite.server.connection import Connection
-from lazulite.storage import BlobGateway, FolderStore, StorageAccount
+from lazulite.storage import BlobGateway, FolderStore, StorageAccount, gateway
+from lazulite.storage.gateway import _route
+from lazulite.storage.request import Request
+from lazulite.storage.routing import Operation
 
 ACCOUNT = "acct1"
 KEYS = (base64.b64encode(b"k" * 64).decode(), base64.b64encode(b"s" * 64).decode())
@@ -105,3 +110,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def _bearer(token: str, account: str, container: str, action: str) -> str | None:
     return None if token.endswith(".good") else "the token is not good"
+
+
+@pytest.fixture(autouse=True)
+def shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every operation that the list says this test shows was asked of the gateway by the time the test is over."""
+    asked: set[tuple[str, str]] = set()
+
+    def route(incoming: Request) -> Operation:
+        found = _route(incoming)
+        asked.add((incoming.address.service, found.name))
+        return found
+
+    monkeypatch.setattr(gateway, "_route", route)
+    yield
+    test = f"{request.path.relative_to(ROOT)}::{request.node.originalname}"
+    assert shown_by(test) <= asked, f"{shown_by(test) - asked} are not asked for here"

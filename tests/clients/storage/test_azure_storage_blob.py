@@ -266,6 +266,12 @@ def test_containers_and_account(service: BlobServiceClient, container: Container
     assert caught.value.error_code == "ContainerNotFound"
 
 
+def test_properties_of_the_service(service: BlobServiceClient) -> None:
+    before = service.get_service_properties()
+    service.set_service_properties(cors=[])
+    assert service.get_service_properties()["cors"] == before["cors"] == []
+
+
 def test_leases(container: ContainerClient) -> None:
     blob = container.get_blob_client("leased")
     blob.upload_blob(b"1")
@@ -461,3 +467,61 @@ def test_page_blobs_say_so(container: ContainerClient) -> None:
     with pytest.raises(HttpResponseError) as caught:
         container.get_blob_client("page").create_page_blob(512)
     assert caught.value.status_code == 501
+
+
+def test_snapshots_and_searches_by_tags_say_so(service: BlobServiceClient, container: ContainerClient) -> None:
+    container.upload_blob("b", b"x")
+    for operation in (
+        lambda: container.get_blob_client("b").create_snapshot(),
+        lambda: list(service.find_blobs_by_tags("a='b'")),
+        lambda: list(container.find_blobs_by_tags("a='b'")),
+    ):
+        with pytest.raises(HttpResponseError) as caught:
+            operation()
+        assert (caught.value.status_code, caught.value.error_code) == (501, "NotImplemented")
+
+
+def test_metadata_of_its_own_request(server: Any, container: ContainerClient) -> None:
+    """Which the client asks for with the properties instead."""
+    container.upload_blob("b", b"x", metadata={"DocId": "7"})
+    token = minted.container_sas(ACCOUNT, KEY, container.container_name, "r", soon(), protocol="https,http")
+    path = f"/storage/v1/{ACCOUNT}/{container.container_name}"
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+    for query, name, value in (
+        ("/b?comp=metadata", "DocId", "7"),
+        ("?restype=container&comp=metadata", "purpose", "test"),
+    ):
+        connection.request("GET", f"{path}{query}&{token}")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert [(k, v) for k, v in answer.getheaders() if k.startswith("x-ms-meta-")] == [(f"x-ms-meta-{name}", value)]
+    connection.close()
+
+
+def test_append_from_elsewhere_and_seal(container: ContainerClient) -> None:
+    container.upload_blob("source", b"0123456789")
+    token = generate_blob_sas(
+        ACCOUNT, container.container_name, "source", account_key=KEY, permission="r", expiry=soon()
+    )
+    log = container.get_blob_client("log")
+    log.create_append_blob()
+    log.append_block_from_url(f"{container.get_blob_client('source').url}?{token}", source_offset=2, source_length=3)
+    assert log.seal_append_blob()["blob_sealed"] is True
+    assert log.download_blob().readall() == b"234"
+    with pytest.raises(HttpResponseError) as caught:
+        log.append_block(b"more")
+    assert caught.value.status_code == 409
+
+
+def test_copies_in_one_request(container: ContainerClient) -> None:
+    container.upload_blob("source", b"payload")
+    token = generate_blob_sas(
+        ACCOUNT, container.container_name, "source", account_key=KEY, permission="r", expiry=soon()
+    )
+    target = container.get_blob_client("target")
+    copied = target.start_copy_from_url(f"{container.get_blob_client('source').url}?{token}", requires_sync=True)
+    assert copied["copy_status"] == "success"
+    assert target.download_blob().readall() == b"payload"
+    with pytest.raises(HttpResponseError) as caught:
+        target.abort_copy(copied["copy_id"])
+    assert (caught.value.status_code, caught.value.error_code) == (409, "NoPendingCopyOperation")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
+import http.client
 import os
 import uuid
 from typing import Any
@@ -11,7 +13,10 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.filedatalake import DataLakeServiceClient, FileSystemClient
 
+from lazulite.core import sas
+
 KEY = base64.b64encode(b"k" * 64).decode()
+EXPIRES = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
 pytestmark = pytest.mark.clients
 
 
@@ -79,3 +84,28 @@ def test_names_of_metadata_keep_their_case(system: FileSystemClient) -> None:
     assert folder.get_directory_properties().metadata == mixed | {"hdi_isfolder": "true"}
     with pytest.raises(HttpResponseError, match="'DocId' and 'docid'"):
         system.get_file_client("twice").create_file(metadata={"DocId": "7", "docid": "8"})
+
+
+def test_the_endpoint_itself(server: Any) -> None:
+    """File systems, and reading: which the client does through the Blob endpoint."""
+    token = sas.account_sas("acct1", KEY, "b", "sco", "rwdlc", EXPIRES, protocol="https,http")
+    name = f"f-{uuid.uuid4().hex}"
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=10)
+
+    def ask(method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        lead = f"/storage/v1/acct1/_.dfs.core.windows.net/{name}"
+        connection.request(method, f"{lead}{path}&{token}", headers={"content-length": "0", **headers})
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+
+    (server.root / "acct1").mkdir(exist_ok=True)
+    assert ask("PUT", "?resource=filesystem")[0] == 201
+    assert ask("HEAD", "?resource=filesystem")[0] == 200
+    assert ask("PUT", "/a/b?resource=file")[0] == 201
+    (server.root / "acct1" / name / "a" / "b").write_bytes(b"text")
+    assert ask("GET", "/a/b?x=")[::2] == (200, b"text")
+    status, headers, _ = ask("HEAD", "/a/b?x=")
+    assert (status, headers["x-ms-resource-type"], headers["content-length"]) == (200, "file", "4")
+    assert ask("DELETE", "?resource=filesystem")[0] == 202
+    assert ask("HEAD", "?resource=filesystem")[0] == 404
+    connection.close()

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.fileshare import ShareClient, ShareDirectoryClient, generate_share_sas
 
 from lazulite.core import sas
@@ -90,3 +90,18 @@ def test_names_of_metadata_keep_their_case(share: ShareClient) -> None:
     assert file.get_file_properties().metadata == mixed
     file.set_file_metadata(mixed | {"More": "y"})
     assert file.get_file_properties().metadata == mixed | {"More": "y"}
+
+
+def test_the_share_itself(share: ShareClient, server: Any) -> None:
+    assert share.get_share_properties().name == share.share_name
+    share.delete_share()
+    assert not (server.root / "acct1" / share.share_name).exists()
+    with pytest.raises(ResourceNotFoundError):
+        share.get_share_properties()
+
+
+def test_what_is_not_built_says_so(share: ShareClient) -> None:
+    for operation in (share.create_snapshot, share.get_share_stats, share.get_share_access_policy):
+        with pytest.raises(HttpResponseError) as caught:
+            operation()
+        assert (caught.value.status_code, caught.value.error_code) == (501, "NotImplemented")
