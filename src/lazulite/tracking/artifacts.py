@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from urllib.parse import quote, unquote
 
 from sqlalchemy.engine import Connection
@@ -226,7 +228,7 @@ def model_of(c: Connection, call: Call, model_id: str) -> logged_models.LoggedMo
 def _proxied_path(call: Call) -> str:
     path = str(call.request.path_params.get("artifact_path", ""))
     if not path.strip("/"):
-        raise _bad_path()
+        raise _bad_path(path, "it must name a file or a folder")
     return path
 
 
@@ -239,14 +241,22 @@ def _asked_path(call: Call, name: str) -> str:
 
 
 def check_path(path: str) -> None:
-    if path and any(part in ("", ".", "..") for part in path.strip("/").split("/")):
-        raise _bad_path()
-    if "\\" in path or "\0" in path or path.startswith("/"):
-        raise _bad_path()
+    """Raises ApiError 400 for a path that could leave its folder, here or on a client's machine.
+
+    A backslash is a letter of a name, as for blobs, unless it would lead elsewhere on Windows.
+    """
+    if path.startswith(("/", "\\")) or PureWindowsPath(path).is_absolute():
+        raise _bad_path(path, "it must not begin at a root")
+    if "\0" in path:
+        raise _bad_path(path, "it must not hold a NUL character")
+    if path and "" in path.strip("/").split("/"):
+        raise _bad_path(path, "no name in it may be empty")
+    if any(name in (".", "..") for name in re.split(r"[/\\]", path)):
+        raise _bad_path(path, "no name in it may be '.' or '..'")
 
 
-def _bad_path() -> ApiError:
-    return invalid("Invalid path")
+def _bad_path(path: str, rule: str) -> ApiError:
+    return invalid(f"Invalid path {path!r}: {rule}.")
 
 
 def join(folder: str, path: str) -> str:

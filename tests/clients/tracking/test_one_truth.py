@@ -238,6 +238,20 @@ def test_a_model_registered_by_mlflow_is_an_asset(
     assert mlflow.pyfunc.load_model("models:/by-mlflow/1").predict([[3.0]])[0] == pytest.approx(6)
 
 
+def test_a_backslash_in_a_name_spoils_nothing(mlflow: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "from"
+    folder.mkdir()
+    for name in ("plain.txt", "odd\\name.txt"):
+        (folder / name).write_text(name)
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(folder), "kept")
+    (to := tmp_path / "to").mkdir()
+    found = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="kept", dst_path=str(to)))
+    assert {path.name: path.read_text() for path in found.iterdir()} == {
+        name: name for name in ("plain.txt", "odd\\name.txt")
+    }
+
+
 @pytest.mark.parametrize("path", ["plain", "a b", "a b/one.pkl"])
 def test_a_version_made_of_a_runs_address_has_azures(
     ml_client: MLClient, mlflow: Any, tmp_path: Path, path: str

@@ -56,6 +56,33 @@ async def test_paths_do_not_climb(api: Any, artifacts: Any, path: str) -> None:
     assert not artifacts.files
 
 
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("/etc/x", "Invalid path '/etc/x': it must not begin at a root."),
+        ("\\\\host\\x", "it must not begin at a root"),
+        ("C:\\x", "it must not begin at a root"),
+        ("a//b", "Invalid path 'a//b': no name in it may be empty."),
+        ("a\\..\\b", "no name in it may be '.' or '..'"),
+        ("./a", "no name in it may be '.' or '..'"),
+        ("a\0b", "it must not hold a NUL character"),
+    ],
+)
+async def test_a_refused_path_is_named_with_the_rule(api: Any, path: str, rule: str) -> None:
+    run_id = await api.a_run()
+    status, code, message = await api.refused("GET", "artifacts/list", run_id=run_id, path=path)
+    assert (status, code, rule in message) == (400, "INVALID_PARAMETER_VALUE", True), message
+
+
+async def test_a_backslash_is_a_letter_of_a_name(api: Any) -> None:
+    run_id = await api.a_run()
+    assert await put(api, f"0/{run_id}/artifacts/a%5Cb.txt", b"text") == 200
+    files = (await api.get("artifacts/list", run_id=run_id))["files"]
+    assert files == [{"path": "a\\b.txt", "is_dir": False, "file_size": 4}]
+    got = await api.call("GET", f"artifacts/0/{run_id}/artifacts/a%5Cb.txt", api=PROXY)
+    assert got.content == b"text"
+
+
 async def test_a_job_writes_only_its_own_files(api: Any) -> None:
     own, other = await api.a_run(), await api.a_run()
     job = api.as_job(own)
@@ -122,7 +149,7 @@ async def test_the_pages_send_and_fetch_small_files(api: Any) -> None:
     [
         ({}, "Request must specify run_uuid."),
         ({"run_uuid": "$run"}, "Request must specify path."),
-        ({"run_uuid": "$run", "path": "../x"}, "Invalid path"),
+        ({"run_uuid": "$run", "path": "../x"}, "Invalid path '../x': no name in it may be '.' or '..'."),
         ({"run_uuid": "$run", "path": "x"}, "Request must specify data."),
     ],
 )
