@@ -169,7 +169,7 @@ def folded(said: str, elsewhere: str) -> str:
     if not listed:
         return said
     kept = [line for line in lines if not re.match(r" [-+~] ", line)]
-    return "".join([*kept, f"azureml-logs/{elsewhere} names all {len(listed)} of them\n"])
+    return "".join([*kept, f"Packages installed or removed ({len(listed)}): see azureml-logs/{elsewhere}\n"])
 
 
 def describe(plan: Mapping[str, Any]) -> Iterator[str]:

@@ -77,7 +77,10 @@ def test_what_was_asked_for_is_found_by_what_it_installed(tmp_path: Path) -> Non
 def test_packages_of_an_installation_are_counted_and_named_elsewhere() -> None:
     said = "Resolved 3 packages in 5ms\n - six==1.15.0\n + numpy==2.0\n + six==1.16.0\nwarning: slow disk\n"
     folded = build.folded(said, "whole.txt")
-    assert folded == "Resolved 3 packages in 5ms\nwarning: slow disk\nazureml-logs/whole.txt names all 3 of them\n"
+    assert (
+        folded
+        == "Resolved 3 packages in 5ms\nwarning: slow disk\nPackages installed or removed (3): see azureml-logs/whole.txt\n"
+    )
     assert build.folded("Audited 3 packages in 1ms\n", "whole.txt") == "Audited 3 packages in 1ms\n"
 
 
@@ -89,4 +92,4 @@ def test_a_failure_is_told_whole(tmp_path: Path) -> None:
     assert said == " + six==1.16.0\nerror: no disk\n"
     assert log.read_text() == f"Building\n{said}"
     assert run.attempt(["/bin/sh", "-c", "echo ' + six==1.16.0'"]) is None
-    assert log.read_text().endswith("azureml-logs/image_build_whole.txt names all 1 of them\n")
+    assert log.read_text().endswith("Packages installed or removed (1): see azureml-logs/image_build_whole.txt\n")
