@@ -22,6 +22,7 @@ from lazulite.cli.workspace import chosen
 PACKAGES = (
     "azure-ai-ml>=1.35,<1.36",
     "azure-identity>=1.19",
+    "azureml-dataprep[pandas]",
     "azureml-mlflow",
     "ipykernel>=6.29",
     "matplotlib",
@@ -31,6 +32,8 @@ PACKAGES = (
     "pip",
     "pyarrow",
     "scikit-learn",
+    # mltable looks its packages up by pkg_resources, which newer ones lack.
+    "setuptools<81",
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
