@@ -61,7 +61,7 @@ def variables(run: Run, rank: Rank) -> dict[str, str]:
     path = f"{scripts}:{image.pop('PATH', SYSTEM_PATH)}"
     base = {
         "HOME": run.path("home"),
-        "TMPDIR": "/tmp" if isolation.has_own_temporary(run) else run.path("tmp"),  # noqa: S108 (private to the job there)
+        "TMPDIR": "/tmp" if isolation.has_own_root(run) else run.path("tmp"),  # noqa: S108 (private to the job there)
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",

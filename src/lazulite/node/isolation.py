@@ -68,8 +68,8 @@ def needs_copies(run: "Run") -> bool:
     return bool(kind == "process")
 
 
-def has_own_temporary(run: "Run") -> bool:
-    """Whether /tmp is the job's own folder."""
+def has_own_root(run: "Run") -> bool:
+    """Whether paths such as /tmp are the job's own."""
     return bool(run.plan["isolation"]["kind"] == "bubblewrap")
 
 

@@ -43,7 +43,7 @@ async def probe(settings: Settings) -> Isolation:
         return Isolation("process", f"process: {_PROMISES['process']}, as the setting 'isolation' asks")
     found = await ask_agent("--probe", str(settings.home), wanted)
     kind = found["kind"] or "process"
-    why_not = found.get("why_not") or found["detail"]
+    why_not = found.get("why_not", found["detail"])
     why_not = f"{why_not} ({_INSTALL})" if "not installed" in why_not else why_not
     if wanted not in ("auto", kind):
         raise SettingsError(f"isolation is '{wanted}', and {why_not}")

@@ -94,6 +94,7 @@ def test_files_of_a_dockerfile_and_its_variables(a_run: ARun, tmp_path: Path, is
     run.wait()
     assert run.log().startswith("fast")
     assert ("copied" in run.log()) == (isolation.kind == "bubblewrap")
+    assert ("approximated: what the Dockerfile copies" in run.log(AGENT_LOG)) != (isolation.kind == "bubblewrap")
 
 
 def a_wheel(folder: Path, name: str, version: str) -> Path:

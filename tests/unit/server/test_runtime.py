@@ -51,7 +51,9 @@ async def test_isolation_is_what_the_agent_finds(tmp_path: Path, answer: dict[st
     assert "apt-get install bubblewrap" in found.detail
     with pytest.raises(SettingsError, match="not installed"):
         await isolation.probe(Settings(tmp_path, isolation="bubblewrap"))
-    answer.update(kind="landlock", detail="version 3")
+    answer.update(kind="landlock", detail="version 3", why_not="")
+    assert (await isolation.probe(Settings(tmp_path))).detail.count("version 3") == 1
+    answer.update(why_not="bubblewrap (bwrap) is not installed")
     found = await isolation.probe(Settings(tmp_path))
     assert found.kind == "landlock"
     assert "version 3" in found.detail

@@ -36,6 +36,10 @@ def prepare(run: Run) -> None:
                 build_into(run, shared)
     touch(os.path.join(shared, "last_used"))
     run.shared_environment = shared
+    if os.path.isdir(os.path.join(shared, "files")) and not isolation.has_own_root(run):
+        run.log(
+            "approximated: what the Dockerfile copies is at the image's paths where bubblewrap works, and not here."
+        )
     layer.create(seen_by_job(run, shared), plan["interpreter"], run.layer)
     run.log(f"environment {plan['name']} attached in {(time.monotonic() - began) * 1000:.0f} ms")
 
