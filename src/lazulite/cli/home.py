@@ -23,6 +23,7 @@ class Server:
     version: str
     started: str
     isolation: str
+    limits: str
 
     @property
     def bundle(self) -> Path:
@@ -58,6 +59,7 @@ def described_server(home: Path) -> Server | None:
             version=str(document.get("version", "")),
             started=str(document.get("started", "")),
             isolation=_isolation(document.get("isolation")),
+            limits=str(document.get("limits", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -29,6 +29,7 @@ def status(arguments: argparse.Namespace) -> int:
         "https_url": server.https_url,
         "http_url": server.http_url,
         "isolation": health.get("isolation"),
+        "limits": health.get("limits"),
     }
     if arguments.json:
         print(json.dumps(facts, indent=2))
@@ -40,6 +41,7 @@ def status(arguments: argparse.Namespace) -> int:
         "home": home,
         "process": f"{server.pid}, since {server.started}",
         "isolation": server.isolation,
+        "limits": server.limits,
     }
     print("\n".join(f"  {name:<14} {value}" for name, value in rows.items()))
     return OK

@@ -51,7 +51,7 @@ def up(arguments: argparse.Namespace) -> int:
 
 
 def introduction(server: Server, *, explicit_home: str | None = None) -> str:
-    """Addresses, isolation and the next step, as lines for a person."""
+    """Addresses, isolation, limits and the next step, as lines for a person."""
     flag = f" --home {server.home}" if explicit_home else ""
     shell = shells.detected(os.environ)
     return (
@@ -59,6 +59,7 @@ def introduction(server: Server, *, explicit_home: str | None = None) -> str:
         f"  plain HTTP     {server.http_url}  (loopback only: sign-in, health)\n"
         f"  home           {server.home}\n"
         f"  isolation      {server.isolation or 'unknown'}\n"
+        f"  limits         {server.limits or 'unknown'}\n"
         f"\nPoint this shell's Azure ML, MLflow and Blob clients to it:\n"
         f"  {shells.how_to_apply(shell, f'lazulite env{flag}')}\n"
         f"or a single command:\n"

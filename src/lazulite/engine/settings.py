@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from lazulite.model.run_plan import ContainerEngine
+from lazulite.model.run_plan import ContainerEngine, Limits
 
 
 class Tokens(Protocol):
@@ -20,6 +20,10 @@ class Tokens(Protocol):
         It outlives a job that may run for `limit_s` seconds.
         """
         ...
+
+
+def _no_limits(_size: str | None) -> Limits:
+    return Limits()
 
 
 def _four(_size: str) -> int:
@@ -55,7 +59,7 @@ class EngineSettings:
     grace_s: float = 10.0
     cores_of: Callable[[str], int] = _four
     """vCPUs of a VM size: how many jobs a compute instance runs at a time."""
-    limit_memory: Callable[[str], int | None] | None = None
-    """Bytes of memory that each process of a job on a VM size may take; None sets no limit."""
+    limits_of: Callable[[str | None], Limits] = _no_limits
+    """What a node of a VM size lets a job take; None is a compute without a size."""
     url_mirror: Mapping[str, str] = field(default_factory=dict)
     """Folders of this machine by the prefixes of public addresses that they stand for."""

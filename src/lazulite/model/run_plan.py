@@ -97,6 +97,8 @@ class ContainerEngine(msgspec.Struct, kw_only=True):
     log_driver: str = "none"
     user: str = "0:0"
     """`UID:GID` in the container that is the invoking user outside."""
+    limits: bool = True
+    """Whether it can limit memory and processes here."""
     detail: str = ""
     """For people: name and version."""
 
@@ -217,12 +219,33 @@ class Isolation(msgspec.Struct, kw_only=True):
     """Files or folders outside of the system that the job may read, such as the CA bundle."""
 
 
+class ControlGroup(msgspec.Struct, kw_only=True):
+    """Where groups of runs are made for one controller: version 1 or 2, and the folder."""
+
+    version: int
+    folder: str
+
+
+class ControlGroups(msgspec.Struct, kw_only=True):
+    """What the agent's `--probe-limits` found to work; None where that controller does not."""
+
+    memory: ControlGroup | None = None
+    pids: ControlGroup | None = None
+
+
 class Limits(msgspec.Struct, kw_only=True):
-    """None sets no limit. Per process, by rlimit: bytes of address space, processes of the user, open files."""
+    """None sets no limit. Memory and processes are of a node, open files of a process, the disk of the whole job."""
 
     memory_bytes: int | None = None
+    memory_from: str = "the server's setting job_memory"
+    """Where that figure is from, for messages: `the memory of STANDARD_DS3_v2`."""
     processes: int | None = None
+    """With their threads."""
     open_files: int | None = None
+    disk_bytes: int | None = None
+    """What the job may write to its folder, its artifacts and its outputs."""
+    groups: ControlGroups | None = None
+    """None: limits are kept by rlimits and by the agent's watch."""
 
 
 class RunPlan(msgspec.Struct, kw_only=True):

@@ -1,7 +1,8 @@
 """`python -I -S .../lazulite/node/__main__.py RUN_DIR`: by its path, so that nothing of the server is imported.
 
 Returns once the agent is detached and owns the run (or another agent already does). `--foreground` stays;
-`--probe HOME [LEVEL]` prints which isolation works on this machine, `--probe-containers` what runs containers on it.
+`--probe HOME [LEVEL]` prints which isolation works on this machine, `--probe-limits` what keeps limits on it,
+`--probe-containers` what runs containers on it.
 """
 
 import sys

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import container, descendants, engines, marks, probe, run, status
+from . import container, descendants, engines, limits, marks, probe, run, status
 from .failure import Canceled, RunFailure
 from .hooks import code, data_transfer, environment, image, inputs, outputs, parallel, process, report, workdir
 from .run import Run
@@ -22,7 +22,11 @@ PREPARE = (
     parallel.prepare,
 )
 
-PROBES: dict[str, Callable[..., dict[str, Any]]] = {"--probe": probe.probe, "--probe-containers": engines.probe}
+PROBES: dict[str, Callable[..., dict[str, Any]]] = {
+    "--probe": probe.probe,
+    "--probe-limits": limits.probe,
+    "--probe-containers": engines.probe,
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -75,7 +79,9 @@ def settle_abandoned(folder: str) -> None:
     if known.get("boot") in (None, "", marks.boot()):
         descendants.end_groups(known.get("groups", []))
     with contextlib.suppress(OSError, ValueError, KeyError):
-        container.sweep(run.load(folder))
+        this = run.load(folder)
+        container.sweep(this)
+        limits.end_groups(this.plan["limits"].get("groups") or {}, folder)
     marks.end(folder, spare=[os.getpid()])
     message = "The agent beside the job ended before the job did (the machine restarted, or the agent was killed)."
     mine = status.Status(path)

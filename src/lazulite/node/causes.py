@@ -6,10 +6,10 @@ import signal
 LAST_LINES = 20
 
 
-def message(exit_code: int, tail: str, environment: str, log: str) -> str:
-    """What the job's error says: the code, a likely cause, the last lines."""
+def message(exit_code: int, tail: str, environment: str, log: str, cause: str = "") -> str:
+    """What the job's error says: the code, a likely cause (`cause` where it is known), the last lines."""
     text = f"Execution failed. The user's process {ending(exit_code)}. Please check log file '{log}' for error details."
-    cause = likely(exit_code, tail, environment)
+    cause = cause or likely(exit_code, tail, environment)
     if cause:
         text += f" Likely cause: {cause}"
     last = "\n".join(tail.rstrip().splitlines()[-LAST_LINES:])

@@ -2,8 +2,10 @@
 
 import os
 import re
+import resource
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -162,14 +164,23 @@ def limits(run: Run, engine: dict[str, Any]) -> list[str]:
     asked = run.plan["limits"]
     options = list(engine["run_options"])
     if asked["open_files"] is not None:
-        files = f"nofile={asked['open_files']}:{asked['open_files']}"
+        count = min(asked["open_files"], hard_limit(resource.RLIMIT_NOFILE))
+        files = f"nofile={count}:{count}"
         others = [option for option in options if not option.startswith("nofile=") and option != "--ulimit"]
         options = ["--ulimit", files, *(part for other in others for part in ("--ulimit", other))]
+    if not engine.get("limits", True):
+        return options
     if asked["memory_bytes"] is not None:
         options += ["--memory", str(asked["memory_bytes"])]
     if asked["processes"] is not None:
         options += ["--pids-limit", str(asked["processes"])]
     return options
+
+
+def hard_limit(number: int) -> int:
+    """What this process may ask for."""
+    found = resource.getrlimit(number)[1]
+    return sys.maxsize if found == resource.RLIM_INFINITY else found
 
 
 def mounts(run: Run) -> list[str]:

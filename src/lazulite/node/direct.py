@@ -1,10 +1,10 @@
 """The user's command as a process of this machine, in the isolation that works there."""
 
 import os
-import resource
 import signal
 
 from . import descendants, isolation, spawn
+from .limits import Enforced
 from .ranks import Rank
 from .run import Run
 
@@ -14,8 +14,9 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Direct:
     """A Launcher (see `launcher.py`)."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, enforced: Enforced) -> None:
         self.run = run
+        self.enforced = enforced
         self.mounted = run.plan["isolation"]["kind"] in ("bubblewrap", "mounts")
         if not self.mounted:
             isolation.link_mounts(run)
@@ -23,8 +24,17 @@ class Direct:
     def start(self, rank: Rank, command: str, output: int) -> int:
         inner = ["/bin/bash" if os.path.exists("/bin/bash") else "bash", "-c", command]
         argv, restrict = isolation.confined(self.run, inner)
-        asked = limits(self.run)
-        return spawn.start(argv, variables(self.run, rank), self.run.workdir, output, limits=asked, restrict=restrict)
+        pid = spawn.start(
+            argv,
+            variables(self.run, rank),
+            self.run.workdir,
+            output,
+            limits=self.enforced.rlimits(),
+            enter=self.enforced.entrances(rank),
+            restrict=restrict,
+        )
+        self.enforced.started(rank, pid)
+        return pid
 
     def terminate(self) -> None:
         """SIGTERM to all of the job's own processes (bubblewrap's outermost would take its children along at once)."""
@@ -36,6 +46,7 @@ class Direct:
         descendants.signal_all(descendants.of(os.getpid()), signal.SIGKILL)
 
     def clear(self) -> None:
+        self.enforced.clear()
         descendants.end_all()
 
     def exit_code(self, rank: Rank, reported: int) -> int:
@@ -70,13 +81,3 @@ def variables(run: Run, rank: Rank) -> dict[str, str]:
     }
     merged = inherited | base | image | run.plan["variables"] | run.variables | run.secrets["variables"]
     return {**merged, "PATH": path, **rank.variables}
-
-
-def limits(run: Run) -> dict[int, int]:
-    asked = run.plan["limits"]
-    known = {
-        resource.RLIMIT_AS: asked["memory_bytes"],
-        resource.RLIMIT_NPROC: asked["processes"],
-        resource.RLIMIT_NOFILE: asked["open_files"],
-    }
-    return {number: value for number, value in known.items() if value is not None}

@@ -1,7 +1,10 @@
 """A disk that takes no more: telling it from other errors, and saying so."""
 
+import contextlib
 import errno
 import os
+import time
+from collections.abc import Iterable, Iterator
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -24,3 +27,64 @@ def left(path: str) -> str:
     except OSError:
         return ""
     return f" ({found.f_bavail * found.f_frsize >> 20} of {found.f_blocks * found.f_frsize >> 20} MiB are free)"
+
+
+class Growth:
+    """How much folders have grown since this object was made, in allocated bytes; looked at a little at a time."""
+
+    def __init__(self, folders: Iterable[str], every_s: float) -> None:
+        given = sorted({os.path.realpath(folder) for folder in folders})
+        self.folders = [one for one in given if not any(is_beneath(one, other) for other in given)]
+        self.every_s = every_s
+        self.first: int | None = None
+        self.walk: Iterator[int] | None = None
+        self.taken_s = 0.0
+        self.next_at = 0.0
+
+    def look(self, moment: float, *, budget_s: float = 0.02) -> int | None:
+        """Go on with the walk; bytes when it has come to its end. Where a walk is long, pauses are ten times as long."""
+        if self.walk is None:
+            if moment < self.next_at:
+                return None
+            self.walk, self.taken_s = sizes(self.folders), 0.0
+        began = time.monotonic()
+        total = None
+        for total in self.walk:
+            if total < 0 and time.monotonic() - began > budget_s:
+                self.taken_s += time.monotonic() - began
+                return None
+        self.walk = None
+        self.next_at = moment + max(self.every_s, 10 * (self.taken_s + time.monotonic() - began))
+        if total is None or total < 0:
+            return None
+        if self.first is None:
+            self.first = total
+        return max(0, total - self.first)
+
+
+def sizes(folders: Iterable[str]) -> Iterator[int]:
+    """-1 again and again while it looks, then the allocated bytes of all files. No link is followed."""
+    total = 0
+    linked: set[tuple[int, int]] = set()
+    for count, found in enumerate(files(folders)):
+        key = (found.st_dev, found.st_ino)
+        if key not in linked:
+            total += found.st_blocks * 512
+        if found.st_nlink > 1:
+            linked.add(key)
+        if count % 100 == 99:
+            yield -1
+    yield total
+
+
+def files(folders: Iterable[str]) -> Iterator[os.stat_result]:
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
+                for name in names:
+                    with contextlib.suppress(OSError):
+                        yield os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+
+
+def is_beneath(path: str, folder: str) -> bool:
+    return path != folder and path.startswith(folder.rstrip("/") + "/")

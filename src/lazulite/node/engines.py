@@ -13,6 +13,8 @@ QUESTION_S = 60.0
 TRIAL_CODE = 7
 #: podman's own; a process may not raise its limits, only name those that it has.
 PODMAN_PROCESSES = 32768
+#: What every container is given where it can be.
+LIMITS = ("--memory", "256m", "--pids-limit", "64")
 SYSTEM_TOPS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "nix")
 
 
@@ -54,6 +56,7 @@ def podman(path: str) -> dict[str, Any]:
                 "run_options": run_options,
                 "log_driver": driver,
                 "user": "0:0",  # without root's rights that is the invoking user
+                "limits": ask_trial([path, *options], [*run_options, *LIMITS])[0] == TRIAL_CODE,
                 "detail": detail,
             }
         errors.append(brief(said))

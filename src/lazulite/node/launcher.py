@@ -5,6 +5,7 @@ from typing import Protocol
 from .container import Containers
 from .direct import Direct
 from .failure import RunFailure
+from .limits import Enforced
 from .ranks import Rank
 from .run import Run
 
@@ -35,5 +36,5 @@ class Launcher(Protocol):
         ...
 
 
-def of(run: Run) -> Launcher:
-    return Containers(run, run.container) if run.container else Direct(run)
+def of(run: Run, enforced: Enforced) -> Launcher:
+    return Containers(run, run.container) if run.container else Direct(run, enforced)

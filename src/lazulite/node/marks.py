@@ -16,6 +16,11 @@ def inherited() -> dict[str, str]:
     return {MARK: os.environ[MARK]} if MARK in os.environ else {}
 
 
+def environment(folder: str) -> dict[str, str]:
+    """This process's own, with the mark of that run: for its agent."""
+    return {**os.environ, MARK: folder}
+
+
 def everywhere() -> Iterator[tuple[int, str]]:
     """(process id, folder of its run) of every process that has a mark and may be looked at; none without /proc."""
     try:

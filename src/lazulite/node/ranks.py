@@ -12,6 +12,7 @@ class Rank(NamedTuple):
     log: str
     decides: bool = True
     """A parameter server does not end by itself: the job ends when the others have."""
+    node: int = 0
 
 
 def ports_needed(distribution: dict[str, Any]) -> int:
@@ -26,7 +27,8 @@ def plan(distribution: dict[str, Any], ports: list[int]) -> list[Rank]:
     """One Rank a process, in the order of their numbers."""
     kind = (distribution["type"] or "").lower()
     if kind == "tensorflow":
-        return tensorflow(distribution["worker_count"], distribution["parameter_server_count"], ports)
+        ranks = tensorflow(distribution["worker_count"], distribution["parameter_server_count"], ports)
+        return [rank._replace(node=rank.number % distribution["nodes"]) for rank in ranks]
     nodes, per_node = distribution["nodes"], distribution["processes_per_node"]
     if kind not in ("pytorch", "mpi"):
         nodes, per_node, kind = nodes, 1, ""
@@ -39,7 +41,7 @@ def plan(distribution: dict[str, Any], ports: list[int]) -> list[Rank]:
             variables |= pytorch(number, local, size, per_node, ports[0])
         elif kind == "mpi":
             variables |= mpi(number, local, size, per_node, ports[0])
-        ranks.append(Rank(number, variables, log_name(number, size)))
+        ranks.append(Rank(number, variables, log_name(number, size), node=node))
     return ranks
 
 

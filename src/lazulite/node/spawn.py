@@ -5,9 +5,9 @@ import os
 import resource
 import select
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from . import descendants, marks
+from . import cgroups, descendants, marks
 
 TICK_S = 0.1
 
@@ -19,12 +19,14 @@ def start(
     output: int,
     *,
     limits: Mapping[int, int] | None = None,
+    enter: Sequence[str] = (),
     restrict: Callable[[], None] | None = None,
 ) -> int:
     """Start `command` as the leader of a session of its own, both outputs into `output`. Returns its process id.
 
-    It dies with this process, and has its mark; `restrict` is the last that it does before it becomes the command. A
-    command that cannot be executed ends with 127 (126 when it may not be) and says so.
+    It dies with this process, and has its mark. `limits` are rlimits, `enter` the entrances of its control groups;
+    `restrict` is the last that it does before it becomes the command. A command that cannot be executed ends with 127
+    (126 when it may not be) and says so.
     """
     pid = os.fork()
     if pid:
@@ -32,6 +34,8 @@ def start(
     try:
         os.setsid()
         descendants.die_with_parent()
+        for entrance in enter:
+            cgroups.write(entrance, "0")
         for name in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(name, signal.SIG_DFL)
         for number, value in (limits or {}).items():

@@ -35,12 +35,14 @@ from lazulite.resources import catalogue, datastores, registries, storage_accoun
 from lazulite.resources.declaration import Services
 from lazulite.server import debug_plans, graph_page, job_page, mlflow_pages, pages, sign_in
 from lazulite.server import isolation as isolations
+from lazulite.server import limits as limitings
 from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
 from lazulite.server.artifacts import Artifacts
 from lazulite.server.home import Keys, prepare
 from lazulite.server.isolation import Isolation
+from lazulite.server.limits import Limiting
 from lazulite.server.router import Router
 from lazulite.server.runtime import Runtime
 from lazulite.server.sessions import Sessions
@@ -69,6 +71,7 @@ class Platform:
     engine: Engine
     database: Database
     isolation: Isolation
+    limiting: Limiting
     runtime: Runtime
     courier: WebhookCourier
     imports: Imports
@@ -99,7 +102,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     # What refuses to start comes first; then the machine is probed while the rest is made.
     database = Database(settings.database)
     store = _store(settings)
-    probing = asyncio.gather(isolations.probe(settings), runtimes.probe(settings))
+    probing = asyncio.gather(isolations.probe(settings), limitings.probe(settings), runtimes.probe(settings))
     secrets = SealedSecrets(keys.master)
     authority = addresses.https_url.split("://", 1)[1]
     accounts = StorageAccounts(database, secrets, store, authority)
@@ -124,11 +127,11 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     context = ApiContext(database, services, directory)
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
-    isolation, runtime = await probing
+    isolation, limiting, runtime = await probing
     engine = Engine(
         database,
         [LocalBackend(settings.runs_root)],
-        _engine_settings(settings, addresses, isolation, runtime),
+        _engine_settings(settings, addresses, isolation, limiting, runtime),
         accounts,
         _JobTokens(issuer),
     )
@@ -144,7 +147,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     routes = [debug_plans.route(database, engine)]
     imports = Imports(context)
     routes += registries_api.routes(context, imports)
-    routes += _routes(context, issuer, directory, mlflow, _health(isolation, runtime, settings))
+    routes += _routes(context, issuer, directory, mlflow, _health(isolation, limiting, runtime, settings))
     sessions = Sessions(keys.master, directory)
     built = _mlflow_pages(settings)
     home = "" if settings.home == Path.home() / ".lazulite" else str(settings.home)
@@ -156,7 +159,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
     application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes, sessions)
     courier = WebhookCourier(database, sender)
-    return Platform(application, engine, database, isolation, runtime, courier, imports)
+    return Platform(application, engine, database, isolation, limiting, runtime, courier, imports)
 
 
 def _routes(
@@ -242,7 +245,7 @@ async def _ensure_containers(context: ApiContext) -> None:
 
 
 def _engine_settings(
-    settings: Settings, addresses: Addresses, isolation: Isolation, runtime: Runtime
+    settings: Settings, addresses: Addresses, isolation: Isolation, limiting: Limiting, runtime: Runtime
 ) -> EngineSettings:
     return EngineSettings(
         home=settings.home,
@@ -260,6 +263,7 @@ def _engine_settings(
         show=isolation.show,
         node_boot_seconds=settings.node_boot_seconds,
         url_mirror=settings.url_mirror,
+        limits_of=limiting.of,
         cores_of=lambda name: found.vcpus if (found := vm_sizes.find(name)) else 4,
     )
 
@@ -312,13 +316,14 @@ class _Bearer:
         return f"'{caller.name}' does not have '{action}' on storage account '{account}'"
 
 
-def _health(isolation: Isolation, runtime: Runtime, settings: Settings) -> Route:
+def _health(isolation: Isolation, limiting: Limiting, runtime: Runtime, settings: Settings) -> Route:
     async def health(_request: Request) -> Response:
         return JsonResponse(
             {
                 "status": "healthy",
                 "version": VERSION,
                 "isolation": {"kind": isolation.kind, "detail": isolation.detail},
+                "limits": limiting.detail,
                 "runtime": {"kind": runtime.kind, "detail": runtime.detail},
                 "storage": "folders" if not settings.storage_url else settings.storage_url.split("://")[0],
                 "database": settings.database.split(":", 1)[0].split("+")[0],

@@ -60,6 +60,7 @@ async def _run(
         "started": now_iso(),
         "version": VERSION,
         "isolation": {"kind": platform.isolation.kind, "detail": platform.isolation.detail},
+        "limits": platform.limiting.detail,
         "runtime": {"kind": platform.runtime.kind, "detail": platform.runtime.detail},
     }
     ending.heed(servers, settings.home / home.NOTE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -41,6 +42,16 @@ class Settings:
     url_mirror: dict[str, str] = field(default_factory=dict)
     #: `auto`, `bubblewrap`, `landlock` or `process`: how a job is kept apart from the machine.
     isolation: str = "auto"
+    #: `auto`, `cgroup`, `rlimit` or `off`: what keeps jobs to their limits.
+    limits: str = "auto"
+    #: Memory of a node: `size` is that of the compute's VM size, else GiB; 0 sets no limit.
+    job_memory: str = "size"
+    #: Processes and threads that a job may have on a node; 0 sets no limit.
+    job_processes: int = 8192
+    #: Files that each process of a job may have open; 0 sets no limit.
+    job_open_files: int = 65536
+    #: GiB that a job may write to its folder and outputs, for each of its nodes; 0 sets no limit.
+    job_disk_gb: float = 100.0
     #: `process` runs image environments as virtual environments; `container` runs them in podman or docker.
     runtime: str = "process"
     #: Seconds a new node takes to be ready. Azure takes minutes; zero is the point of this project.
@@ -151,13 +162,19 @@ def _checked(settings: Settings) -> Settings:
     if not 1 <= settings.token_lifetime_seconds <= _LONGEST_TOKEN_S:
         found = settings.token_lifetime_seconds
         raise SettingsError(f"token_lifetime_seconds is {found} and must lie between 1 and {_LONGEST_TOKEN_S}")
-    kinds = {"isolation": ("auto", "bubblewrap", "landlock", "process"), "runtime": ("process", "container")}
-    for name, allowed in kinds.items():
+    for name, allowed in _ALLOWED.items():
         if getattr(settings, name) not in allowed:
             raise SettingsError(f"{name} is '{getattr(settings, name)}' and must be one of {', '.join(allowed)}")
     for name in ("max_connections", "header_timeout_seconds", "body_timeout_seconds"):
         if not getattr(settings, name) > 0:
             raise SettingsError(f"{name} is {getattr(settings, name)} and must be more than 0")
+    for name in ("job_processes", "job_open_files", "job_disk_gb"):
+        if not 0 <= getattr(settings, name) < math.inf:
+            raise SettingsError(f"{name} is {getattr(settings, name)} and must be 0, which sets no limit, or more")
+    if settings.job_memory != "size" and not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", settings.job_memory, re.ASCII):
+        raise SettingsError(
+            f"job_memory is '{settings.job_memory}' and must be 'size' or a number of GiB (0: no limit)"
+        )
     for proxy in settings.trusted_proxies:
         _check_network(proxy)
     for address, folder in settings.url_mirror.items():
@@ -185,6 +202,11 @@ def _check_mirror(address: str, folder: Any) -> None:
 
 
 _MIRRORED = re.compile(r"(?:https?://[^/?@]+|(?:wasbs?|abfss?)://[^/@]+@[^/?@]+)(?:/[^?]*)?$", re.IGNORECASE)
+_ALLOWED = {
+    "isolation": ("auto", "bubblewrap", "landlock", "process"),
+    "limits": ("auto", "cgroup", "rlimit", "off"),
+    "runtime": ("process", "container"),
+}
 _LONGEST_TOKEN_S = 90 * 24 * 3600
 _DEFAULTS: dict[str, Any] = {
     f.name: f.default if f.default_factory is MISSING else f.default_factory()

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lazulite.model.run_plan import Isolation, Limits, RunStatus
+from lazulite.model.run_plan import Isolation, RunStatus
 
 from .conftest import AGENT, AgentRun, level, until
 
@@ -178,12 +178,6 @@ def test_background_processes_end_with_the_command(a_run: ARun) -> None:
     run = a_run(f"sleep 9{marker} & echo started").start()
     assert run.wait()["outcome"] == "completed"
     assert sleepers(marker) == []
-
-
-def test_limits(a_run: ARun) -> None:
-    run = a_run("ulimit -v; ulimit -n", limits=Limits(memory_bytes=2 << 30, open_files=512)).start()
-    run.wait()
-    assert run.log().split() == [str(2 << 20), "512"]
 
 
 def test_an_unreadable_plan_is_reported(tmp_path: Path) -> None:

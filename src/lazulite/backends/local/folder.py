@@ -58,7 +58,7 @@ class RunFolder:
                     stdout=log,
                     stderr=log,
                     cwd=self.path,
-                    env={**os.environ, marks.MARK: str(self.path)},
+                    env=marks.environment(str(self.path)),
                     start_new_session=True,
                     timeout=_START_TIMEOUT_S,
                     check=False,

@@ -31,6 +31,7 @@ from lazulite.model.run_plan import (
     Transfer,
 )
 from lazulite.resources import places as locations
+from lazulite.resources import vm_sizes
 from lazulite.resources.jobs import not_started
 from lazulite.resources.places import Location
 from lazulite.store.locations import StorageLocator
@@ -91,7 +92,7 @@ def build(
         parallel=parallel,
         transfer=_transfer(job),
         isolation=_isolation(settings, environment),
-        limits=Limits(memory_bytes=_memory(job, facts, settings)),
+        limits=_limits(job, facts, settings, parallel),
         container=settings.container if environment.image else None,
         shm_size=str((properties.get("resources") or {}).get("shmSize") or _SHM_SIZE),
         ca_bundle=settings.ca_bundle,
@@ -329,13 +330,24 @@ def _isolation(settings: EngineSettings, environment: EnvironmentPlan) -> Isolat
     return Isolation(kind=kind, bwrap=settings.bwrap, options=options, hide=list(hide), show=show)
 
 
-def _memory(job: Resource, facts: Facts, settings: EngineSettings) -> int | None:
-    if settings.limit_memory is None:
-        return None
-    asked = (job.properties.get("resources") or {}).get("instanceType")
+def _limits(job: Resource, facts: Facts, settings: EngineSettings, parallel: Parallel | None) -> Limits:
+    """Those of a node. A parallel job is one process for all of its nodes; all nodes write to one folder."""
+    resources = job.properties.get("resources") or {}
     inner = (facts.compute.properties.get("properties") or {}) if facts.compute else {}
-    size = asked or inner.get("vmSize")
-    return settings.limit_memory(str(size)) if size else None
+    size = resources.get("instanceType") or inner.get("vmSize") or (None if facts.compute else vm_sizes.DEFAULT)
+    limits = settings.limits_of(size)
+    whole = parallel.instances if parallel else 1
+    nodes = max(whole, int(resources.get("instanceCount") or 1))
+    return msgspec.structs.replace(
+        limits,
+        memory_bytes=_times(limits.memory_bytes, whole),
+        processes=_times(limits.processes, whole),
+        disk_bytes=_times(limits.disk_bytes, nodes),
+    )
+
+
+def _times(limit: int | None, count: int) -> int | None:
+    return None if limit is None else limit * count
 
 
 def _notes(properties: Json, facts: Facts) -> tuple[str, ...]:

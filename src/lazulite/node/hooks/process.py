@@ -8,7 +8,7 @@ import signal
 import time
 from typing import NamedTuple
 
-from .. import causes, descendants, disk, launcher, ranks, substitute
+from .. import causes, descendants, disk, launcher, limits, ranks, substitute
 from ..failure import Canceled, RunFailure
 from ..launcher import Launcher
 from ..output import Output
@@ -34,7 +34,8 @@ class Process:
 def execute(run: Run) -> int:
     """Run the command to its end; 0. Raises RunFailure (UserError/CommandFailed, JobTimeout) or Canceled."""
     command = short(run, substitute.command(run.plan["command"], run.values))
-    launch = launcher.of(run)
+    enforced = limits.Enforced(run)
+    launch = launcher.of(run, enforced)
     descendants.become_subreaper()
     processes: list[Process] = []
     woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -46,7 +47,7 @@ def execute(run: Run) -> int:
         run.status.time("process")
         groups = [{"pid": process.pid, "start_ticks": start_ticks(process.pid)} for process in processes]
         run.status.phase("running", groups=groups)
-        return supervise(run, launch, processes, woken)
+        return supervise(run, launch, enforced, processes, woken)
     finally:
         launch.clear()
         for process in processes:
@@ -75,7 +76,7 @@ def start(run: Run, launch: Launcher, rank: ranks.Rank, command: str) -> Process
     return Process(rank, pid, Output(reader, log))
 
 
-def supervise(run: Run, launch: Launcher, processes: list[Process], woken: int) -> int:
+def supervise(run: Run, launch: Launcher, enforced: limits.Enforced, processes: list[Process], woken: int) -> int:
     """Pump output until every process that decides has ended, or the first has failed, or the end is due."""
     began = collected = time.monotonic()
     ending: Ending | None = None
@@ -88,21 +89,24 @@ def supervise(run: Run, launch: Launcher, processes: list[Process], woken: int) 
         reap(launch, processes)
         moment = time.monotonic()
         if ending is None:
-            ending = due(run, processes, moment - began)
+            ending = due(run, enforced, processes, moment - began)
             if ending is not None:
                 launch.terminate()
-        elif moment - began >= ending.elapsed + run.grace_s:
+        elif ending.at_once or moment - began >= ending.elapsed + run.grace_s:
             launch.kill()
         if moment - collected >= COLLECT_S:
             collected = moment
             with contextlib.suppress(OSError):
                 logs.collect(run)
+    over = enforced.exceeded()
     launch.clear()
     if ending is not None and ending.error is not None:
         raise ending.error
+    if over is not None:
+        raise over
     culprit = ending.culprit if ending is not None else failed_one(processes)
     if culprit is not None:
-        raise command_failed(run, launch, culprit)
+        raise command_failed(run, launch, enforced, culprit)
     return 0
 
 
@@ -112,16 +116,21 @@ class Ending(NamedTuple):
     elapsed: float
     error: Exception | None = None
     culprit: Process | None = None
+    at_once: bool = False
+    """Without a time of grace, in which more would be taken of what was too much already."""
 
 
-def due(run: Run, processes: list[Process], elapsed: float) -> Ending | None:
+def due(run: Run, enforced: limits.Enforced, processes: list[Process], elapsed: float) -> Ending | None:
     """Why the job must end now, if it must."""
     try:
         run.tick()
     except (Canceled, RunFailure) as why:
         return Ending(elapsed, why)
+    over = enforced.exceeded()
+    if over is not None:
+        return Ending(elapsed, over, at_once=True)
     if any(process.output.error for process in processes):
-        return Ending(elapsed, RunFailure("DiskFull", disk.full(run.plan["artifacts"])))
+        return Ending(elapsed, RunFailure("DiskFull", disk.full(run.plan["artifacts"])), at_once=True)
     timeout = run.plan["timeout_s"]
     if timeout is not None and elapsed >= timeout:
         message = f"The job ran longer than limits.timeout allows ({timeout:g} seconds) and was ended."
@@ -151,7 +160,7 @@ def reap(launch: Launcher, processes: list[Process]) -> None:
                 process.exit_code = launch.exit_code(process.rank, os.waitstatus_to_exitcode(ended[1]))
 
 
-def command_failed(run: Run, launch: Launcher, culprit: Process) -> RunFailure:
+def command_failed(run: Run, launch: Launcher, enforced: limits.Enforced, culprit: Process) -> RunFailure:
     assert culprit.exit_code is not None
     culprit.output.drain(final=True)
     name, log = run.plan["environment"]["name"], culprit.rank.log
@@ -159,7 +168,7 @@ def command_failed(run: Run, launch: Launcher, culprit: Process) -> RunFailure:
     failure = launch.never_began(culprit.rank, said)
     if failure is not None:
         return failure
-    text = causes.message(culprit.exit_code, said, name, log)
+    text = causes.message(culprit.exit_code, said, name, log, enforced.cause(culprit.exit_code, said))
     return RunFailure("UserError/CommandFailed", text, culprit.exit_code)
 
 

@@ -13,7 +13,7 @@ from lazulite.core.errors import ApiError
 from lazulite.core.paths import UnsafePath
 from lazulite.engine.jobs.facts import gather
 from lazulite.engine.jobs.plan import Planned, build
-from lazulite.model.run_plan import ContainerEngine, DataKind, EnvironmentPlan, ImagePlan
+from lazulite.model.run_plan import ContainerEngine, DataKind, EnvironmentPlan, ImagePlan, Limits
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, EngineWorld
 
 BLOBS = "azureml://datastores/workspaceblobstore/paths"
@@ -119,6 +119,27 @@ def test_limits_and_isolation(world: EngineWorld) -> None:
     assert plan.timeout_s == 100
     assert str(world.root) in plan.isolation.hide
     assert plan.isolation.show == ["/ca.pem"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "size", "nodes"),
+    [
+        (None, "STANDARD_DS3_V2", 1),
+        ({"instanceType": "Standard_E4s_v3", "instanceCount": 3}, "Standard_E4s_v3", 3),
+    ],
+)
+def test_the_limits_are_those_of_the_vm_size(tmp_path: Path, resources: Any, size: str, nodes: int) -> None:
+    """Of a node; nodes write to one folder."""
+
+    def limits_of(asked: str | None) -> Limits:
+        return Limits(memory_bytes=7, memory_from=f"the memory of {asked}", processes=5, disk_bytes=10)
+
+    world = EngineWorld(tmp_path, settings={"limits_of": limits_of})
+    try:
+        found = planned(world, resources=resources).plan.limits
+    finally:
+        world.database.close()
+    assert found == Limits(memory_bytes=7, memory_from=f"the memory of {size}", processes=5, disk_bytes=10 * nodes)
 
 
 def test_an_image_runs_in_a_container_with_the_shared_memory_asked_for(tmp_path: Path) -> None:
