@@ -79,7 +79,7 @@ def sizes(folders: Iterable[str]) -> Iterator[int]:
 
 def files(folders: Iterable[str]) -> Iterator[os.stat_result]:
     for folder in folders:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
                 for name in names:
                     with contextlib.suppress(OSError):
