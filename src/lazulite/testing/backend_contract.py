@@ -9,6 +9,9 @@ class TestMine(BackendContract):
 
     def restarted(self, backend):
         return MyBackend(backend.root)
+
+    def lose(self, backend, handle):
+        os.kill(...)  # what stands beside the run; or `starts_processes = False` where nothing does
 """
 
 from __future__ import annotations
