@@ -200,10 +200,14 @@ class Enforced:
         return None
 
     def trees(self) -> Iterator[tuple[int, set[int]]]:
-        """(number of nodes, processes on them)."""
-        nodes = set(self.nodes.values())
-        yield len(nodes), set(processes.below(os.getpid()))
-        for node in nodes if len(nodes) > 1 else ():
+        """(number of nodes, processes on them); containers of all nodes together, where they are processes of ours."""
+        if self.run.container:
+            nodes = self.run.plan["distribution"]["nodes"]
+            yield nodes, {pid for pid in processes.below(os.getpid()) if processes.name(pid) not in ENGINES}
+            return
+        numbers = set(self.nodes.values())
+        yield len(numbers), set(processes.below(os.getpid()))
+        for node in numbers if len(numbers) > 1 else ():
             roots = [pid for pid, of in self.nodes.items() if of == node]
             yield 1, {*roots, *(pid for root in roots for pid in processes.below(root))}
 
@@ -266,6 +270,8 @@ class Enforced:
         self.groups = {}
 
 
+#: Programs of container engines, which take memory and are no part of a job.
+ENGINES = ("podman", "conmon", "runc", "crun", "docker")
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 NOTHING: dict[str, Any] = {
     "memory_bytes": None,

@@ -25,6 +25,15 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def name(pid: int) -> str:
+    """Of its program, at most 15 characters; empty where it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def tasks(pids: Iterable[int]) -> int:
     """Processes and threads."""
     return sum(number(f"/proc/{pid}/stat", 17) for pid in pids)

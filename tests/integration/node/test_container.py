@@ -194,10 +194,17 @@ def test_ranks_are_containers_that_reach_each_other(contained: ARun) -> None:
 
 
 def test_memory_limit(contained: ARun) -> None:
-    run = contained("tail /dev/zero", limits=Limits(memory_bytes=32 << 20)).start()
-    status = run.wait()
-    assert (status["outcome"], status["exit_code"]) == ("failed", 137)
-    assert "memory" in status["error"]["message"]
+    limits = Limits(memory_bytes=32 << 20, memory_from="the memory of STANDARD_TEST")
+    status = contained("tail /dev/zero", limits=limits).start().wait()
+    assert status["outcome"] == "failed"
+    assert "32 MiB, the memory of STANDARD_TEST" in status["error"]["message"]
+
+
+def test_a_container_below_its_limits_is_let_be(contained: ARun) -> None:
+    """What the engine's own programs take does not count."""
+    limits = Limits(memory_bytes=32 << 20, processes=20, open_files=200, disk_bytes=1 << 30)
+    status = contained("sleep 1.2; ulimit -n", limits=limits).start().wait()
+    assert status["outcome"] == "completed", status["error"]
 
 
 def test_an_image_that_cannot_be_had_is_named(contained: ARun) -> None:
