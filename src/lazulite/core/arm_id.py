@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lazulite.core.errors import Refusal
+
 PROVIDER = "Microsoft.MachineLearningServices"
 
 
@@ -53,11 +55,17 @@ def key(arm_id: str) -> str:
     return arm_id.rstrip("/").lower()
 
 
+class NotAnId(Refusal, ValueError):
+    """A text that is not the ARM id it should be; the message says why."""
+
+    code = "InvalidResourceId"
+
+
 def parse(text: str) -> ArmId:
-    """Split an ARM id. Raises ValueError naming what is wrong."""
+    """Split an ARM id. Raises NotAnId naming what is wrong."""
     parts = text.strip("/").split("/")
     if len(parts) < 2 or parts[0].lower() != "subscriptions":
-        raise ValueError(f"'{text}' is not an ARM id: it must begin with /subscriptions/<id>")
+        raise NotAnId(f"'{text}' is not an ARM id: it must begin with /subscriptions/<id>")
     subscription, rest = parts[1], parts[2:]
     group = provider = None
     if len(rest) >= 2 and rest[0].lower() == "resourcegroups":
@@ -65,7 +73,7 @@ def parse(text: str) -> ArmId:
     if len(rest) >= 2 and rest[0].lower() == "providers":
         provider, rest = rest[1], rest[2:]
     if len(rest) % 2:
-        raise ValueError(f"'{text}' is not an ARM id: '{rest[-1]}' has a type and no name")
+        raise NotAnId(f"'{text}' is not an ARM id: '{rest[-1]}' has a type and no name")
     return ArmId(subscription, group, provider, tuple(rest[0::2]), tuple(rest[1::2]))
 
 
@@ -74,10 +82,10 @@ def workspace_id(subscription: str, group: str, name: str) -> str:
 
 
 def workspace_of(arm_id: str) -> str:
-    """The id of the workspace that `arm_id` lies in. Raises ValueError."""
+    """The id of the workspace that `arm_id` lies in. Raises NotAnId."""
     found = parse(arm_id)
     if not found.workspace or found.resource_group is None:
-        raise ValueError(f"'{arm_id}' does not lie in a workspace")
+        raise NotAnId(f"'{arm_id}' does not lie in a workspace")
     return workspace_id(found.subscription, found.resource_group, found.workspace)
 
 
@@ -86,7 +94,7 @@ def registry_id(subscription: str, group: str, name: str) -> str:
 
 
 def registry_of(arm_id: str) -> str | None:
-    """The id of the registry that `arm_id` is or lies in; None where it lies elsewhere. Raises ValueError."""
+    """The id of the registry that `arm_id` is or lies in; None where it lies elsewhere. Raises NotAnId."""
     found = parse(arm_id)
     if not found.registry or found.resource_group is None:
         return None
@@ -94,5 +102,5 @@ def registry_of(arm_id: str) -> str | None:
 
 
 def asset_home(arm_id: str) -> str:
-    """The id of the registry or workspace that an asset lies in. Raises ValueError."""
+    """The id of the registry or workspace that an asset lies in. Raises NotAnId."""
     return registry_of(arm_id) or workspace_of(arm_id)

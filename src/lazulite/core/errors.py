@@ -1,4 +1,4 @@
-"""The one error every gateway translates at its edge."""
+"""The errors that every gateway translates at its edge, each into its own shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,24 @@ from collections.abc import Iterable
 from typing import Any
 
 
-class ApiError(Exception):
+class Refusal(Exception):
+    """What a room refuses, whichever way the request came: an HTTP status, a code and a message for the client.
+
+    Rooms below the gateways raise subclasses that say their own `status` and `code`.
+    """
+
+    status = 400
+    code = "BadRequest"
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+    def as_api_error(self) -> ApiError:
+        return ApiError(self.status, self.code, self.message)
+
+
+class ApiError(Refusal):
     """A refusal in Azure's error shape.
 
     `status` is the HTTP status, `code` Azure's error code, `target` the field at fault (a JSON path of the request
@@ -27,10 +44,12 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.message = message
         self.target = target
         self.details = list(details)
         self.headers = headers or {}
+
+    def as_api_error(self) -> ApiError:
+        return self
 
     def body(self) -> dict[str, Any]:
         """The JSON document Azure Resource Manager sends."""

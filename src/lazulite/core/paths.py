@@ -17,14 +17,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lazulite.core.errors import Refusal
+
 #: The longest name of one file or directory that common file systems hold, in bytes.
 MAX_SEGMENT_BYTES = 255
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class UnsafePath(ValueError):
+class UnsafePath(Refusal, ValueError):
     """The name cannot be a path beneath the root; the message says why."""
+
+    code = "InvalidPath"
+
+    @property
+    def message(self) -> str:
+        return f"The name cannot be held: {self}."
 
 
 def split(relative: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from lazulite.core.errors import ApiError, not_found
+from lazulite.core.errors import ApiError, Refusal, not_found
 from lazulite.core.numbers import whole_number
 from lazulite.core.principal import Principal
 from lazulite.core.trouble import trouble
@@ -75,8 +75,8 @@ class Application:
             request = Request(scope, _limited(receive, headers, limit))
             self._authorise(request, route, headers)
             response = await route.handler(request)
-        except ApiError as error:
-            response = _refusal(route, scope, error)
+        except Refusal as error:
+            response = _refusal(route, scope, error.as_api_error())
         except ClientDisconnect:
             return None  # nobody is there to be answered, and nothing failed here
         except Exception as raised:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from lazulite.core import arm_id
+from lazulite.core.errors import not_found
 from lazulite.server.accounts import StorageAccounts
 from lazulite.storage.naming import check_blob
 from lazulite.storage.store import Blob, BlobReader, BlobStore, BlockChoice, ContainerMissing, ListQuery, Record
@@ -107,7 +108,8 @@ class Artifacts:
         if key not in self._places:
             row = await self._database.read(lambda c: resources.get(c, f"{workspace_id}/datastores/{datastore}"))
             if row is None:
-                raise NoSuchArtifact(datastore)
+                name = arm_id.parse(workspace_id).name
+                raise not_found(f"There is no workspace '{name}' with a datastore '{datastore}'.", "workspace")
             container = next(str(row.properties[n]) for n in _CONTAINER if row.properties.get(n))
             self._places[key] = (str(row.properties["accountName"]), container)
         return self._places[key]

@@ -21,7 +21,7 @@ from lazulite.storage.block_writes import keep_block
 from lazulite.storage.containers import decode_marker, encode_marker, existing
 from lazulite.storage.errors import StorageError, invalid_header, invalid_query
 from lazulite.storage.exchange import Answer, Exchange, http_date, version_headers
-from lazulite.storage.naming import add_metadata
+from lazulite.storage.naming import add_metadata, check_blob
 from lazulite.storage.store import BLOCK_BLOB, Blob, BlockChoice, ListQuery, Record
 
 _MAX_RESULTS = 5000
@@ -211,6 +211,7 @@ async def _rename(exchange: Exchange) -> Answer:
         container, name = place.container, place.blob
     if container != exchange.container or not name:
         raise invalid_header("x-ms-rename-source", source[:200], "it must lie in the same file system")
+    check_blob(name)
     if not exchange.grant.allows("wd"):
         raise StorageError("AuthorizationPermissionMismatch", "Renaming needs the permissions to write and delete.")
     async with exchange.locks.hold(exchange.account, container, name), exchange.lock():

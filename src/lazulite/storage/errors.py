@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
+from lazulite.core.errors import Refusal
+
 STATUS = {
     "AccountIsDisabled": 403,
     "AppendPositionConditionNotMet": 412,
@@ -83,15 +85,25 @@ STATUS = {
 }
 
 
-class StorageError(Exception):
+_BY_STATUS = {400: "InvalidResourceName", 404: "ResourceNotFound", 409: "PathConflict"}
+
+
+class StorageError(Refusal):
     """A refusal. `code` is one of `STATUS`; the message names the cause and goes to the client."""
 
     def __init__(self, code: str, message: str, *, headers: dict[str, str] | None = None, status: int = 0) -> None:
         super().__init__(message)
         self.code = code
         self.status = status or STATUS[code]
-        self.message = message
         self.headers = headers or {}
+
+    @staticmethod
+    def of(refusal: Refusal) -> StorageError:
+        """A refusal of another room, under the nearest of Azure Storage's codes."""
+        if isinstance(refusal, StorageError):
+            return refusal
+        code = refusal.code if refusal.code in STATUS else _BY_STATUS.get(refusal.status, "InvalidInput")
+        return StorageError(code, refusal.message, status=refusal.status)
 
     def xml(self) -> bytes:
         """The body that Azure Storage sends with a refusal."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from lazulite.core.clock import Clock, utc_now
-from lazulite.core.paths import UnsafePath
+from lazulite.core.errors import Refusal
 from lazulite.core.trouble import trouble
 from lazulite.storage import addressing, naming, routing
 from lazulite.storage.accounts import AccountDirectory
@@ -18,7 +18,7 @@ from lazulite.storage.errors import StorageError
 from lazulite.storage.exchange import Answer, Exchange, Limits, Locks
 from lazulite.storage.request import Disconnected, Receive, Request, Scope, Send
 from lazulite.storage.routing import Operation
-from lazulite.storage.store import BlobStore, ContainerMissing, NameConflict
+from lazulite.storage.store import BlobStore
 
 _log = logging.getLogger(__name__)
 
@@ -77,14 +77,8 @@ class BlobGateway:
         try:
             request = Request(scope, receive)
             return await self._carry_out(request)
-        except StorageError as error:
-            return _refusal(error)
-        except ContainerMissing:
-            return _refusal(StorageError("ContainerNotFound", "The specified container does not exist."))
-        except NameConflict as error:
-            return _refusal(StorageError("PathConflict", str(error)))
-        except UnsafePath as error:
-            return _refusal(StorageError("InvalidResourceName", f"The name cannot be held: {error}."))
+        except Refusal as error:
+            return _refusal(StorageError.of(error))
         except FileNotFoundError:
             return _refusal(StorageError("BlobNotFound", "The blob was deleted meanwhile."))
         except Disconnected:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from lazulite.core.errors import Refusal
 from lazulite.storage.spool import Spool
 
 BLOCK_BLOB = "BlockBlob"
@@ -205,12 +206,20 @@ class BlobStore(Protocol):
         ...
 
 
-class ContainerMissing(Exception):
+class ContainerMissing(Refusal):
     """The container does not exist (or went away meanwhile)."""
 
+    status, code = 404, "ContainerNotFound"
 
-class NameConflict(Exception):
+    @property
+    def message(self) -> str:
+        return "The specified container does not exist."
+
+
+class NameConflict(Refusal):
     """The store cannot hold that name beside what there is: a file where a folder must be, or the reverse."""
+
+    status, code = 409, "PathConflict"
 
 
 class BlockMissing(Exception):

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lazulite.core.errors import Refusal
+
 #: The datastore that holds what runs wrote, one folder a run.
 ARTIFACT_DATASTORE = "workspaceartifactstore"
 #: Azure's names for where a run's files lie: `<origin>/<container>/<path>`.
@@ -27,8 +29,14 @@ class Content:
     chunks: AsyncIterator[bytes]
 
 
-class NoSuchArtifact(LookupError):
+class NoSuchArtifact(Refusal, LookupError):
     """There is no file of that name; the argument is the name."""
+
+    status, code = 404, "ResourceNotFound"
+
+    @property
+    def message(self) -> str:
+        return f"There is no file '{str(self)[:200]}'."
 
 
 class ArtifactStore(Protocol):

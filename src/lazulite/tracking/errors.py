@@ -33,6 +33,8 @@ _BY_STATUS = {
     501: "NOT_IMPLEMENTED",
     503: "TEMPORARILY_UNAVAILABLE",
 }
+#: What the server says of addresses that nothing answers.
+_NO_ENDPOINT = ("ENDPOINT_NOT_FOUND", "InvalidResourceType", "NotFound")
 
 
 def error(code: str, message: str) -> ApiError:
@@ -62,4 +64,6 @@ def no_such_experiment(experiment_id: str) -> ApiError:
 def render(raised: ApiError) -> Response:
     """Any room's error in MLflow's shape."""
     code = raised.code if raised.code in _STATUS else _BY_STATUS.get(raised.status, "INTERNAL_ERROR")
+    if raised.status == 404 and raised.code not in _NO_ENDPOINT:
+        code = "RESOURCE_DOES_NOT_EXIST"
     return JsonResponse({"error_code": code, "message": raised.message}, raised.status, raised.headers)

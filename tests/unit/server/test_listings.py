@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from tests.unit.server.served import Served, serving
 
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_ms
-from lazulite.server.compose import DEFAULT_WORKSPACE, Addresses, Platform, compose
-from lazulite.server.home import prepare
-from lazulite.server.settings import Settings
+from lazulite.server.compose import DEFAULT_WORKSPACE
 from lazulite.store import experiments, resources, run_data, runs
 
 FEW, MANY = 2, 40
 _SEARCH = "/mlflow/rest" + DEFAULT_WORKSPACE + "/api/2.0/mlflow"
 
 
-@dataclass(frozen=True)
-class Served:
-    platform: Platform
-    client: httpx.AsyncClient
-
-
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
-    settings = Settings(tmp_path)
-    keys = prepare(settings)
-    made = await compose(settings, keys, Addresses("https://localhost:1", "http://localhost:1", ""))
-    transport = httpx.ASGITransport(made.application)
-    async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
-        query = {"resource": "https://management.azure.com"}
-        answer = await client.get("/msi/token", params=query, headers={"X-IDENTITY-HEADER": keys.user})
-        client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        yield Served(made, client)
-    made.database.close()
+    async with serving(tmp_path) as made:
+        yield made
 
 
 def assets(c: Connection, first: int, last: int) -> None:
