@@ -1,8 +1,9 @@
 """Which job gets which nodes, and how clusters grow and shrink. Pure.
 
 Nodes are bookkeeping: they say how many jobs run at a time and what a client sees of a cluster. Dedicated clusters are
-served before low-priority ones; within that by priority, then in the order of submission. A job that does not fit yet
-holds back the later ones of its own cluster, so that a large one is not starved by small ones.
+served before low-priority ones; within that by priority, then in turns: those whose pipeline, sweep or job holds the
+fewest nodes of the compute come first, in the order of submission. A job that does not fit yet holds back those behind it
+on its own cluster, so that a large one is not starved by small ones.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Demand:
     low_priority: bool = False
     nodes: tuple[str, ...] | None = None
     evicted: bool = False
+    root: str = ""
+    """What was submitted that the job is a part of, a pipeline or sweep; empty for itself."""
 
 
 @dataclass(slots=True)
@@ -158,12 +161,25 @@ class _Work:
 
     def serve(self) -> None:
         """Give waiting jobs their places, the most urgent first."""
-        waiting = [d for d in self.demands if d.nodes is None and not d.evicted]
-        for demand in sorted(waiting, key=self._urgency):
+        waiting = sorted((d for d in self.demands if d.nodes is None and not d.evicted), key=self._urgency)
+        turns = self._turns(waiting)
+        for demand in sorted(waiting, key=lambda d: (*self._urgency(d)[:2], turns[d.job])):  # stable: then as submitted
             self._serve(demand)
 
     def _urgency(self, demand: Demand) -> tuple[bool, int, int]:
         return (self._low(demand), -demand.priority, demand.sequence)
+
+    def _turns(self, waiting: list[Demand]) -> dict[str, int]:
+        """How many nodes of its compute the root of each job will hold before the job is served."""
+        used: Counter[tuple[str | None, str]] = Counter()
+        for demand in self.demands:
+            if demand.nodes is not None:
+                used[demand.pool, demand.root or demand.job] += demand.count
+        turns = {}
+        for demand in waiting:
+            turns[demand.job] = used[demand.pool, demand.root or demand.job]
+            used[demand.pool, demand.root or demand.job] += demand.count
+        return turns
 
     def _serve(self, demand: Demand) -> None:
         if demand.pool is None:

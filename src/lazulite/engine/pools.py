@@ -58,6 +58,7 @@ def demand(job: Resource, status: JobStatus) -> Demand:
         low_priority=str(queue.get("jobTier", "")).lower() == "spot",
         nodes=None if status.nodes is None else tuple(status.nodes),
         evicted=status.evict is not None,
+        root=f"{arm_id.workspace_of(job.id)}/jobs/{job.spec.get('rootRun') or job.name}".lower(),
     )
 
 

@@ -92,6 +92,50 @@ def test_priority_comes_before_the_order_of_submission() -> None:
     assert list(done.placed) == ["urgent"]
 
 
+def sweep(count: int, running: int, first: int = 1) -> list[Demand]:
+    """The trials of one sweep, of which some hold the nodes n0, n1, ..."""
+    return [
+        a_demand(f"t{n}", root="sweep", sequence=first + n, nodes=(f"n{n}",) if n < running else None)
+        for n in range(count)
+    ]
+
+
+def test_a_job_does_not_wait_for_all_trials_of_a_sweep() -> None:
+    """The next node goes to who holds none, although the sweep's trials were there before."""
+    free = [busy(f"t{n}", f"n{n}") for n in range(1, 4)] + [idle()]
+    trials = [d for d in sweep(20, running=4) if d.job != "t0"]
+    done = allocate([a_pool(nodes=tuple(free), most=4)], [*trials, a_demand("step", root="pipeline", sequence=99)], NOW)
+    assert list(done.placed) == ["step"]
+
+
+def test_sweeps_that_wait_together_take_turns() -> None:
+    one, other = sweep(4, running=0), [replace(d, job=f"o{d.job}", root="other") for d in sweep(4, 0, first=50)]
+    done = allocate([a_pool(most=4)], [*one, *other], NOW)
+    assert sorted(done.placed) == ["ot0", "ot1", "t0", "t1"]
+
+
+def test_priority_comes_before_turns_and_other_computes_do_not_count() -> None:
+    nodes = tuple(busy(f"t{n}", f"n{n}") for n in range(3))
+    trials = [replace(d, priority=3) for d in sweep(5, running=3)]
+    done = allocate([a_pool(nodes=nodes, most=4)], [*trials, a_demand("late", sequence=99)], NOW)
+    assert list(done.placed) == ["t3"]
+    elsewhere = a_demand("held", "b", root="first", nodes=("x",))
+    waiting = [a_demand("first", root="first", sequence=1), a_demand("second", sequence=2)]
+    pools = [a_pool(most=1), a_pool("b", nodes=(busy("held", "x"),), most=1)]
+    assert list(allocate(pools, [elsewhere, *waiting], NOW).placed) == ["first"]
+
+
+def test_a_large_step_is_not_starved_by_those_who_come_later() -> None:
+    """While the pipeline's other step runs it has its share; after that the large one is the first."""
+    nodes = (busy("small", "n0"), idle("n1"))
+    steps = [a_demand("small", root="p", nodes=("n0",)), a_demand("large", root="p", count=2, sequence=1)]
+    done = allocate([a_pool(nodes=nodes)], [*steps, a_demand("later", sequence=2)], NOW)
+    assert list(done.placed) == ["later"]
+    nodes = (idle("n0"), busy("later", "n1"))
+    done = allocate([a_pool(nodes=nodes)], [steps[1], held("later", nodes[1]), a_demand("last", sequence=3)], NOW)
+    assert (done.placed, sorted(done.waiting)) == ({}, ["large", "last"])
+
+
 def test_a_node_whose_job_is_over_is_idle_and_goes_after_the_idle_time() -> None:
     pool = a_pool(nodes=(busy("done"),), idle_s=60)
     done = allocate([pool], [], NOW)
@@ -219,7 +263,9 @@ def test_whatever_happens_nodes_are_held_by_one_job_limits_hold_and_every_job_ge
         now += dice.choice([0, 1, 30])
         if turn < 25 and dice.random() < 0.6:
             pool = dice.choice(["a", "b", None])
-            jobs[f"j{turn}"] = a_demand(f"j{turn}", pool, count=dice.choice([1, 1, 2]), sequence=turn)
+            jobs[f"j{turn}"] = a_demand(
+                f"j{turn}", pool, count=dice.choice([1, 1, 2]), sequence=turn, root=dice.choice(["", "p", "s"])
+            )
         for name in [name for name, job in jobs.items() if job.nodes is not None and dice.random() < 0.4]:
             if jobs[name].evicted:
                 jobs[name] = replace(jobs[name], nodes=None, evicted=False)
