@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lazulite.environments import conda, pip_lines
-from lazulite.environments.pip_options import PIP, UV
+from lazulite.environments import conda, pip_lines, pip_options
+from lazulite.environments.pip_options import CONDA, PIP, UV, Meaning
 from lazulite.environments.spec import BuildContext, Packages, Unresolvable
 from lazulite.model.run_plan import CopyStep
 
@@ -277,14 +277,31 @@ def run_conda(image: Image, words: list[str]) -> None:
             raise image.refuse("conda env without -f FILE is not understood.")
         image.packages.add(conda.parse(image.read(name), image.read))
     elif words[:1] in (["install"], ["create"]):
-        specs, waiting = [], words[1:]
-        while waiting:
-            word = waiting.pop(0)
-            if word in ("-c", "--channel", "-n", "--name", "-p", "--prefix") and waiting:
-                waiting.pop(0)
-            elif not word.startswith("-"):
-                specs.append(word)
+        specs, ignored = [], []
+        for option, value in pip_options.read(words[1:], CONDA, image.where):
+            if option is None:
+                specs.append(value)
+            elif option.meaning is Meaning.REFUSED:
+                raise image.refuse(f"{option.name} cannot be followed here: {option.why}")
+            elif option.meaning is Meaning.REQUIREMENTS:
+                specs += read_specs(image, value)
+            else:
+                ignored.append(option.name)
+        if ignored:
+            image.packages.notes.append(f"{image.where}: ignored, without meaning here: {', '.join(ignored)}.")
         image.packages.add(conda.parse_specs(specs))
+
+
+def read_specs(image: Image, name: str) -> list[str]:
+    """The packages of a file with one in each line. A conda file is taken over at once, as micromamba does."""
+    text = image.read(name)
+    if name.endswith((".yml", ".yaml")):
+        image.packages.add(conda.parse(text, image.read))
+        return []
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    if "@EXPLICIT" in lines:
+        raise image.refuse(f"'{name}' lists files of conda packages (@EXPLICIT): list packages by name and version.")
+    return [line for line in lines if line]
 
 
 def option_value(words: list[str], *names: str) -> str | None:

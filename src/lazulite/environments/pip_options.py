@@ -99,6 +99,17 @@ UV_FLAGS = (
 )
 UV_VALUES = "-p --python, --link-mode, --color, --reinstall-package, -P --upgrade-package, --refresh-package"
 UV_PASSED = "--index, --default-index, --index-strategy, --prerelease, --resolution, --exclude-newer, --torch-backend"
+CONDA_FLAGS = """
+    -y --yes, -q --quiet, -v --verbose, -k --insecure, --json, --debug, --offline, -d --dry-run, --download-only, --copy,
+    --update-deps, --no-update-deps --freeze-installed, --update-all --all, --update-specs, --override-channels,
+    --strict-channel-priority, --no-channel-priority, --force-reinstall, -C --use-index-cache, --use-local, --no-pin,
+    --no-default-packages, -m --mkdir, --clobber, --no-shortcuts, -S --satisfied-skip-solve, --dev, --no-deps,
+    --show-channel-urls, --no-py-pin, --allow-uninstall, --no-rc, --no-env
+"""
+CONDA_VALUES = """
+    -c --channel, -n --name, -p --prefix, --experimental-solver --solver, --repodata-fn, --subdir --platform, --revision,
+    -r --root-prefix, --channel-priority, --rc-file, --experimental
+"""
 
 
 def _table() -> dict[str, Option]:
@@ -129,6 +140,16 @@ UV: Table = (
     | _by_name(_listed(UV_FLAGS, Meaning.IGNORED, takes_value=False))
     | _by_name(_listed(UV_VALUES, Meaning.IGNORED, takes_value=True))
     | {name: Option((name,), Meaning.PASSED, True, (name,)) for name in UV_PASSED.split(", ")}
+)
+
+#: Of `conda install|create`, with mamba's and micromamba's own.
+CONDA: Table = _by_name(
+    [
+        Option(("-f", "--file"), Meaning.REQUIREMENTS, True),
+        Option(("--only-deps",), Meaning.REFUSED, False, why=NAME_PACKAGES),
+        *_listed(CONDA_FLAGS, Meaning.IGNORED, takes_value=False),
+        *_listed(CONDA_VALUES, Meaning.IGNORED, takes_value=True),
+    ]
 )
 
 Word = tuple[Option | None, str]
@@ -189,7 +210,7 @@ def _find(name: str, table: Table, where: str) -> Option:
         raise Unresolvable(
             f"{where}: {name} may be {' or '.join(sorted(each.name for each in begun.values()))}: write it out."
         )
-    raise Unresolvable(f"{where}: {name} is not an option of pip install: correct or remove it.")
+    raise Unresolvable(f"{where}: {name} is not an option that is known here: correct or remove it.")
 
 
 def is_address(text: str) -> bool:

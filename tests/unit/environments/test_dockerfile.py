@@ -46,6 +46,21 @@ def test_conda_in_a_dockerfile(tmp_path: Path) -> None:
     assert image.packages.requirements == ["numpy==1.22.*", "scipy==1.10.*"]
 
 
+def test_condas_options_are_no_packages_and_its_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "specs.txt").write_text("# a list\nscipy=1.10  # c\n\n")
+    (tmp_path / "env.yaml").write_text("dependencies: [python=3.9, numpy=1.22]")
+    image = parse(
+        "FROM base\nCOPY . /b\nRUN conda install -yqc conda-forge --solver libmamba --file=/b/specs.txt six\n"
+        "RUN micromamba install -y -n base -f /b/env.yaml && micromamba clean -a",
+        tmp_path,
+    )
+    assert image.packages.python == "3.9"
+    assert image.packages.requirements == ["scipy==1.10.*", "six", "numpy==1.22.*"]
+    assert any(
+        "ignored, without meaning here: --yes, --quiet, --channel, --solver" in note for note in image.packages.notes
+    )
+
+
 def test_a_link_out_of_the_context_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("six\n")
     context = tmp_path / "context"
@@ -70,6 +85,8 @@ def test_a_link_out_of_the_context_is_not_read(tmp_path: Path) -> None:
             "line 2 .*'r-base' is not a Python package.*container",
         ),
         ("FROM a\nRUN apt-get install -y --no-install-recommends default-jdk", "'default-jdk' is not"),
+        ("FROM a\nRUN conda install --invented six", "--invented is not an option"),
+        ("FROM a\nRUN conda install --only-deps six", "--only-deps cannot be followed"),
         ("FROM a\nRUN <<EOF\nx\nEOF", "here-document"),
     ],
 )
