@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from lazulite.core.errors import ApiError
+from lazulite.engine.jobs.decide import failed
 from lazulite.engine.jobs.facts import Facts
+from lazulite.engine.jobs.record import save
+from lazulite.model import job_status
 from lazulite.model.job_status import JobState
 from lazulite.model.run_plan import EnvironmentPlan, RunPhase
 from lazulite.testing.engine_world import ACCOUNT, WORKSPACE, BareEnvironments, EngineWorld
@@ -97,6 +100,15 @@ async def test_the_trials_of_a_sweep_and_the_steps_of_a_pipeline_tell_too(world:
     )
     await world.settle()
     assert "pandsa" in logs(world, "sweep_0")[BUILD]
+
+
+async def test_an_end_that_another_controller_writes_is_told_as_well(world: EngineWorld) -> None:
+    """As of a step that fails at its birth, for what its inputs lead to."""
+    job = world.submit("step")
+    ending = failed(job_status.read(job.status), "InputNotFound", "There is nothing at 'x'.", "2026-01-01T00:00:00Z")
+    world.database.write_sync(lambda c: save(c, job, ending))
+    await world.settle()
+    assert "(InputNotFound):\nThere is nothing at 'x'." in logs(world, "step")[OWN]
 
 
 @pytest.mark.parametrize("phase", [RunPhase.PREPARING, RunPhase.RUNNING])
