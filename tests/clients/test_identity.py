@@ -75,7 +75,7 @@ def test_removed_principal_is_out(server: RunningServer) -> None:
     token = credential(server, made).get_token("https://management.azure.com/.default").token
     send(server, Bad("", "DELETE", f"/lazulite/principals/{made['id']}"))
     status, _ = send(server, Bad("", "GET", f"{WORKSPACE_ID}/jobs", headers={"Authorization": f"Bearer {token}"}))
-    assert status == 403
+    assert status == 401
     with pytest.raises(ClientAuthenticationError):
         credential(server, made).get_token("https://ml.azure.com/.default")
 

@@ -17,7 +17,7 @@ from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import bad_request, not_found
 from lazulite.core.web import Handler, JsonResponse, Route, json_body
 from lazulite.model import labels, wire
-from lazulite.resources import versions
+from lazulite.resources import job_rights, versions
 from lazulite.resources.declaration import Action, Call, Reading, ResourceType, Shape, Verb
 from lazulite.store import resources
 from lazulite.store.resources import Json
@@ -161,6 +161,8 @@ class _Endpoint:
                 if versions.is_hidden(connection, self._type, id_):
                     raise versions.missing(reading, self._type, id_)
                 write.check_preconditions(write.Origin.of(request), existing)
+                after, moved = body.get("properties") or {}, archived != existing.archived
+                job_rights.check_described(reading.principal, id_, existing.properties, after, moved)
                 changed = existing.with_(spec=body, archived=archived)
                 stored = resources.update(connection, changed, by=reading.principal.name)
             return self._container(reading, stored), existing is None

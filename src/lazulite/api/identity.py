@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import secrets
+import time
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
@@ -25,8 +28,7 @@ from lazulite.core.web import (
     principal,
     workspace_id,
 )
-from lazulite.identity.directory import Directory
-from lazulite.identity.tokens import TokenIssuer
+from lazulite.identity.claims import LONGEST_OF_JOB_S, Claims
 from lazulite.store import resources, runs
 from lazulite.store.resources import Json
 
@@ -37,14 +39,16 @@ _ADFS = "/adfs"
 _ASSIGN = "Microsoft.Authorization/roleAssignments"
 
 
-def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> list[Route]:
-    identity = _Identity(context, issuer, directory)
+def routes(context: ApiContext, claims: Claims, keep_owner_key: Callable[[str], None]) -> list[Route]:
+    """`keep_owner_key` writes the key of whom the home belongs to, who is the principal of the tenant's id."""
+    identity = _Identity(context, claims, keep_owner_key)
     discovery = identity.openid_configuration
     token, right = identity.run_token, f"{PROVIDER}/workspaces/experiments/runs/write"
     return [
         Route("GET", "/metadata/endpoints", PUBLIC, identity.cloud_metadata, "Metadata.endpoints"),
         Route("GET", "/discovery/workspaces/{guid}", PUBLIC, identity.discovery, "Discovery.workspace"),
         Route("GET", "/msi/token", PUBLIC, identity.managed_identity, "ManagedIdentity.token", errors=_msi_error),
+        Route("GET", "/obo/token/{key}", PUBLIC, identity.on_behalf, "OnBehalfOf.token", errors=_msi_error),
         Route("GET", _ADFS + "/.well-known/openid-configuration", PUBLIC, discovery, "OpenId.configuration"),
         Route("GET", _ADFS + "/v2.0/.well-known/openid-configuration", PUBLIC, discovery, "OpenId.configuration_v2"),
         Route("GET", _ADFS + "/keys", PUBLIC, identity.keys, "OpenId.keys"),
@@ -52,6 +56,13 @@ def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> li
         Route("POST", _ADFS + "/oauth2/v2.0/token", PUBLIC, identity.client_credentials, "OpenId.token_v2"),
         Route("GET", "/lazulite/principals", f"{_ASSIGN}/read", identity.list_principals, "Principals.list"),
         Route("POST", "/lazulite/principals", f"{_ASSIGN}/write", identity.create_principal, "Principals.create"),
+        Route(
+            "POST",
+            "/lazulite/principals/{id}/rotate",
+            f"{_ASSIGN}/write",
+            identity.rotate_principal,
+            "Principals.rotate",
+        ),
         Route(
             "DELETE", "/lazulite/principals/{id}", f"{_ASSIGN}/delete", identity.delete_principal, "Principals.delete"
         ),
@@ -66,10 +77,12 @@ def routes(context: ApiContext, issuer: TokenIssuer, directory: Directory) -> li
 
 
 class _Identity:
-    def __init__(self, context: ApiContext, issuer: TokenIssuer, directory: Directory) -> None:
+    def __init__(self, context: ApiContext, claims: Claims, keep_owner_key: Callable[[str], None]) -> None:
         self._context = context
-        self._issuer = issuer
-        self._directory = directory
+        self._claims = claims
+        self._issuer = claims.issuer
+        self._directory = claims.directory
+        self._keep_owner_key = keep_owner_key
 
     async def cloud_metadata(self, request: Request) -> Response:
         """The document that ARM_CLOUD_METADATA_URL points to; azure-cli asks for one object, older ones for a list."""
@@ -122,7 +135,7 @@ class _Identity:
         if not resource:
             raise bad_request("resource is missing: the audience the token is for.", "resource")
         secret = request.headers.get("x-identity-header", "")
-        caller = self._directory.authenticate(secret) or self._job(secret)
+        caller = self._directory.authenticate(secret) or await self._job(secret)
         if caller is None:
             raise ApiError(
                 401,
@@ -130,7 +143,19 @@ class _Identity:
                 'IDENTITY_HEADER is not the key of a user of this server. Set it again with `eval "$(lazulite env)"`.',
                 target="X-IDENTITY-HEADER",
             )
-        token, expires = self._issuer.issue(caller, resource, lifetime_s=_asked_lifetime(request))
+        return self._issued(caller, resource, _asked_lifetime(request, caller))
+
+    async def on_behalf(self, request: Request) -> Response:
+        """A token of whoever submitted the job whose own token stands in the path; it ends with the job."""
+        resource = request.query_params.get("resource")
+        if not resource:
+            raise bad_request("resource is missing: the audience the token is for.", "resource")
+        job = await self._claims.verify(request.path_params["key"])
+        caller = await self._claims.of_submitter(job)
+        return self._issued(caller, resource, _left(job, self._issuer.lifetime_s))
+
+    def _issued(self, caller: Principal, resource: str, lifetime_s: int | None) -> Response:
+        token, expires = self._issuer.issue(caller, resource, lifetime_s=lifetime_s)
         return JsonResponse(
             {
                 "access_token": token,
@@ -212,20 +237,34 @@ class _Identity:
             {"id": made.id, "name": made.name, "kind": made.kind, "secret": secret, "tenant": "adfs"}, 201
         )
 
+    async def rotate_principal(self, request: Request) -> Response:
+        """A new key, which is shown this once; the old one and its tokens are refused from then on."""
+        id_, secret = request.path_params["id"], ""
+        if id_ == self._context.services.tenant:
+            # The file first: a server that is killed in between takes the key of the file at its next start.
+            secret = secrets.token_urlsafe(32)
+            self._keep_owner_key(secret)
+        made, secret = await self._directory.rotate(id_, secret)
+        return JsonResponse({"id": made.id, "name": made.name, "kind": made.kind, "secret": secret, "tenant": "adfs"})
+
     async def delete_principal(self, request: Request) -> Response:
         await self._directory.remove(request.path_params["id"])
         return Response(b"", 204)
 
     async def run_token(self, request: Request) -> Response:
-        """A fresh token for a run, as the azureml-mlflow plugin asks for before the old one expires."""
+        """A fresh token for a run, as the azureml-mlflow plugin asks for before the old one expires.
+
+        Of a run that is no job's the caller gets one of its own.
+        """
         caller, workspace, name = principal(request), workspace_id(request), request.path_params["run"]
         run = await self._context.database.read(lambda c: runs.get(c, workspace, name))
         if run is None:
             raise not_found(f"There is no run '{name}' in this workspace.", "runId")
         if caller.run is not None and caller.run.lower() != name.lower():
             raise ApiError(403, "AuthorizationFailed", f"The token of run '{caller.run}' reaches that run alone.")
-        job = Principal(caller.id, f"job {run.run_id}", "Job", run=run.run_id, workspace=workspace)
-        token, expires = self._issuer.issue(job, "https://ml.azure.com")
+        holder = caller if caller.job or not run.job else await self._claims.of_job(workspace, run.run_id, caller.id)
+        await self._claims.check(holder)
+        token, expires = self._issuer.issue(holder, "https://ml.azure.com", lifetime_s=_left(caller, None))
         expiry = iso(dt.datetime.fromtimestamp(expires, dt.UTC))
         return JsonResponse({"token": token, "expiryTimeUtc": expiry})
 
@@ -233,10 +272,10 @@ class _Identity:
         caller: Principal = request.scope["lazulite.principal"]
         return JsonResponse({"id": caller.id, "name": caller.name, "kind": caller.kind, "run": caller.run})
 
-    def _job(self, secret: str) -> Principal | None:
+    async def _job(self, secret: str) -> Principal | None:
         if secret.count(".") != 2:
             return None
-        found = self._issuer.verify(secret)
+        found = await self._claims.verify(secret)
         return found if found.run else None
 
 
@@ -249,17 +288,27 @@ def _basic(text: str) -> tuple[str, str]:
     return client, secret
 
 
-def _asked_lifetime(request: Request) -> int | None:
-    """Seconds. MLflow's clients read their token once and never renew it, so a longer life may be asked for."""
+def _asked_lifetime(request: Request, caller: Principal) -> int | None:
+    """Seconds. MLflow's clients read their token once and never renew it, so a longer life may be asked for.
+
+    That of a job ends with the job in any case, and that of somebody who steps into a job is not made longer.
+    """
     text = request.query_params.get("lifetime_s")
     if text is None:
-        return None
-    seconds = whole_number(text, 60, _LONGEST_LIFETIME_S)
+        return _left(caller, None)
+    longest = LONGEST_OF_JOB_S if caller.run else _LONGEST_LIFETIME_S
+    seconds = whole_number(text, 60, longest)
     if seconds is None:
-        raise bad_request(
-            f"lifetime_s is '{text[:100]}' and must be between 60 and {_LONGEST_LIFETIME_S}.", "lifetime_s"
-        )
-    return seconds
+        raise bad_request(f"lifetime_s is '{text[:100]}' and must be between 60 and {longest}.", "lifetime_s")
+    return _left(caller, seconds)
+
+
+def _left(caller: Principal, lifetime_s: int | None) -> int | None:
+    """`lifetime_s`, but for somebody who steps into a job no more than what is left of the token it was asked with."""
+    if not caller.stepping:
+        return lifetime_s
+    left = max(1, int(caller.expires - time.time()))
+    return min(left, lifetime_s or left)
 
 
 def _msi_error(error: ApiError) -> Response:

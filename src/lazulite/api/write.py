@@ -21,7 +21,7 @@ from lazulite.core.errors import ApiError, nearest, not_found
 from lazulite.core.principal import Principal
 from lazulite.core.web import principal
 from lazulite.model import labels, wire
-from lazulite.resources import identities, storage_accounts, versions
+from lazulite.resources import identities, job_rights, storage_accounts, versions
 from lazulite.resources.declaration import Call, ResourceType, Shape, Write
 from lazulite.store import erasures, resources
 from lazulite.store.resources import Json, Resource
@@ -206,6 +206,7 @@ def _store(
     write.archived = bool(write.properties.get("isArchived", write.archived))
     identities.check(write)
     type_.prepare(write)
+    job_rights.check_change(write)
     stored = _save(write, type_, caller.name)
     resources.record(connection, stored.id, "written", {"by": caller.id, "generation": stored.generation})
     operation = start(connection, stored.id, type_.settled) if type_.settled else None
@@ -246,4 +247,5 @@ async def _run(context: ApiContext, transaction: Callable[[Connection], Written]
     written = await context.database.write(transaction)
     for task in written.after:
         await task()
+    context.services.storage.registered(written.resource)
     return written

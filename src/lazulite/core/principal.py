@@ -9,7 +9,9 @@ from dataclasses import dataclass
 class Principal:
     """The bearer of a verified token.
 
-    `run` and `workspace` are set for job tokens alone, which reach that run and that workspace and nothing else.
+    A job's token has `run` and `workspace`, and reaches that run and that workspace and nothing else. One that a job has
+    on behalf of its submitter has `behalf_of` (the job) and `workspace`, and reaches what the submitter does. Both end with
+    the job; with `stepping`, whoever steps into a job by hand holds it, and it ends with that person's key.
     """
 
     id: str
@@ -18,3 +20,25 @@ class Principal:
     audience: str = ""
     run: str | None = None
     workspace: str | None = None  # ARM id
+    #: Tells the workspace from one that is made later under its id.
+    birth: str = ""
+    behalf_of: str | None = None
+    stepping: bool = False
+    #: A mark of the key that the token was got with; a job's token has none.
+    key: str = ""
+    #: Seconds since the epoch; 0 where no token says so.
+    expires: float = 0.0
+
+    @property
+    def job(self) -> str | None:
+        """The job that the token was made for, whichever rights it has."""
+        return self.run or self.behalf_of
+
+
+def job_refusal(job: str, what: str) -> str:
+    """Why a job's token may not do something: the rule that all gateways hold it to."""
+    return (
+        f"The token of job '{job}' may not {what}. It may write to its own run, to its children and the jobs that it is "
+        "a step of, to the places of its outputs, and make new assets; nothing that is registered is deleted or changed "
+        "by it but descriptions, tags and stages."
+    )

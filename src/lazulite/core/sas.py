@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 #: The service version that what is minted here is signed for.
@@ -53,6 +54,40 @@ def blob_sas(
 ) -> str:
     """The query string (no `?`) of a service SAS for one blob. `blob` is the plain name, not percent-encoded."""
     return _service_sas(account, key, f"{container}/{blob}", "b", permissions, expires, start, protocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whom a user delegation SAS is made for: object id, tenant and a mark of the signer's own (`scid`)."""
+
+    object_id: str
+    tenant: str
+    mark: str = ""
+
+
+def delegated_sas(
+    account: str,
+    key: str,
+    container: str,
+    permissions: str,
+    expires: dt.datetime,
+    holder: Holder,
+    *,
+    start: dt.datetime,
+) -> str:
+    """The query string of a user delegation SAS for a container: it does what `holder` may, and ends with it."""
+    query = _base(permissions, expires, None, "https") | {
+        "sr": "c",
+        "skoid": holder.object_id,
+        "sktid": holder.tenant,
+        "skt": moment(start),
+        "ske": moment(expires),
+        "sks": "b",
+        "skv": VERSION,
+        "scid": holder.mark,
+    }
+    text = service_string_to_sign(f"/blob/{account}/{container}", query)
+    return _signed(query, delegation_key(key, query), text)
 
 
 def account_sas(

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lazulite.core import arm_id, sas
+from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
-from lazulite.core.clock import utc_now
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.dataplane.history import DataplaneContext
 from lazulite.model import job_status
-from lazulite.resources import datastores, references
+from lazulite.resources import datastores, job_rights, references
 from lazulite.resources.declaration import Reading
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
 
 _OUTPUT = re.compile(r"/data/azureml_(?P<run>.+)_output_data_(?P<output>[^/]+)/versions/", re.IGNORECASE)
 _ASSET = re.compile(r"/(?P<kind>data|models)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)$", re.IGNORECASE)
+_SECRET_HOURS = 12
 _PROPERTY = {"data": "dataUri", "models": "modelUri"}
 _READ = f"{PROVIDER}/workspaces/data/versions/read"
 
@@ -165,7 +164,7 @@ def _v1_datastore(reading: Reading, workspace: str, name: str) -> Json:
     token = None
     if account is not None:
         key = datastores.account_key(reading, account)
-        token = sas.container_sas(account, key, str(container), "racwdl", utc_now() + dt.timedelta(hours=12))
+        token = job_rights.container_sas(reading, account, key, str(container), _SECRET_HOURS)
     section: Json = {
         "accountName": shown.get("accountName"),
         "containerName": container,

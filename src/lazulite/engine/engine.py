@@ -78,9 +78,9 @@ class Engine:
         for backend in self._backends:
             await backend.close()
 
-    async def plan(self, job: Resource) -> Planned:
-        """What the agent of a command job would be told if it began now. Raises ApiError."""
-        return await self._jobs.plan(job)
+    async def plan(self, job: Resource, token: str) -> Planned:
+        """What the agent of a command job would be told if it began now, with that token. Raises ApiError."""
+        return await self._jobs.plan(job, token)
 
     def wake(self, keys: Iterable[str]) -> None:
         """Have a look at these resource keys soon. To be called in the event loop's thread."""

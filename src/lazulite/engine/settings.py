@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 from lazulite.model.run_plan import ContainerEngine, Limits
+from lazulite.store.resources import Resource
 
 
 class Tokens(Protocol):
     """Whoever issues tokens."""
 
-    def job_token(self, workspace_id: str, run_id: str, principal_id: str, limit_s: float | None) -> str:
-        """A token that reaches this run and its workspace alone, on behalf of the principal that submitted it.
+    def job_token(self, workspace: Resource, run_id: str, principal_id: str, limit_s: float | None) -> str:
+        """A token that reaches this run and its workspace alone, within the rights of the principal that submitted it.
 
-        It outlives a job that may run for `limit_s` seconds.
+        It ends with the job, and is good for longer than one may run that ends after `limit_s` seconds.
         """
         ...
 

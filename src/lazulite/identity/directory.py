@@ -50,13 +50,14 @@ class Directory:
         return self._by_id.get(principal_id)
 
     def allows(self, principal: Principal, action: str, scope: str) -> bool:
-        """Whether an assignment at `scope` or above it, or a job's own right, covers `action`."""
+        """Whether an assignment at `scope` or above it covers `action`; of a job, whether its own right does too."""
         key = arm_id.key(scope) or "/"
         if any(_covers(shared, key) and role.allows(action) for shared, role in self._everyone.items()):
             return True
         if principal.run is not None:
             inside = principal.workspace is not None and _covers(arm_id.key(principal.workspace), key)
-            return inside and JOB.allows(action)
+            if not (inside and JOB.allows(action)):
+                return False
         held = self._assignments.get(principal.id, ())
         return any(_covers(a.scope, key) and a.role.allows(action) for a in held)
 
@@ -84,6 +85,21 @@ class Directory:
         await self._database.read(self._load)
         return principal, secret
 
+    async def rotate(self, principal_id: str, secret: str = "") -> tuple[Principal, str]:
+        """A new key (or `secret`) in the place of a principal's old one, which is good no more, nor are its tokens.
+
+        Raises ApiError 404.
+        """
+        if principal_id not in self._by_id:
+            raise _missing(principal_id)
+        fresh = secret or secrets.token_urlsafe(32)
+        where = principals.c.id == principal_id
+        await self._database.write(
+            lambda c: c.execute(principals.update().where(where).values(secret_hash=_digest(fresh)))
+        )
+        await self._database.read(self._load)
+        return self._by_id[principal_id], fresh
+
     @staticmethod
     def add(connection: Connection, principal: Principal, secret: str, role: Role, scope: str) -> None:
         """Store a principal and its assignment inside a transaction. Call `reload` after it."""
@@ -101,7 +117,7 @@ class Directory:
     async def remove(self, principal_id: str) -> None:
         """Take a principal's key and roles away. Raises ApiError 404."""
         if principal_id not in self._by_id:
-            raise ApiError(404, "PrincipalNotFound", f"There is no principal '{principal_id}'.", target="id")
+            raise _missing(principal_id)
 
         def delete(connection: Connection) -> None:
             connection.execute(principals.delete().where(principals.c.id == principal_id))
@@ -131,13 +147,22 @@ class Directory:
 
     def _load(self, connection: Connection) -> None:
         rows = list(connection.execute(sa.select(principals)))
-        self._by_hash = {r.secret_hash: Principal(r.id, r.name, r.kind) for r in rows}
+        self._by_hash = {r.secret_hash: Principal(r.id, r.name, r.kind, key=_mark(r.secret_hash)) for r in rows}
         self._by_id = {p.id: p for p in self._by_hash.values()}
         assignments: dict[str, list[Assignment]] = {}
         for row in connection.execute(sa.select(role_assignments)):
             if role := named(row.role):
                 assignments.setdefault(row.principal, []).append(Assignment(row.principal, role, row.scope))
         self._assignments = assignments
+
+
+def _missing(principal_id: str) -> ApiError:
+    return ApiError(404, "PrincipalNotFound", f"There is no principal '{principal_id}'.", target="id")
+
+
+def _mark(secret_hash: str) -> str:
+    """What tokens carry of the key they were got with: it tells keys apart, and nothing of them."""
+    return hashlib.sha256(secret_hash.encode()).hexdigest()[:16]
 
 
 def _covers(scope: str, key: str) -> bool:

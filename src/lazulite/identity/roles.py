@@ -50,7 +50,8 @@ BUILT_IN = (
     ),
 )  # fmt: skip
 
-#: What a job's own token may do, in its own workspace only.
+#: What a job's own token may do, in its own workspace only, and within the rights of whoever submitted the job. Which runs,
+#: places and assets it may write to: `resources.job_rights`.
 JOB = Role(
     "Job",
     "",
@@ -58,6 +59,7 @@ JOB = Role(
      f"{_ML}/workspaces/models/*", f"{_ML}/workspaces/data/*", f"{_ML}/workspaces/datastores/listSecrets/action",
      f"{_ML}/workspaces/environments/write", f"{_ML}/workspaces/components/write", f"{_ML}/workspaces/codes/*",
      "Microsoft.Storage/storageAccounts/blobServices/*", "Microsoft.Storage/storageAccounts/fileServices/*"),
+    (f"{_ML}/workspaces/*/delete",),
 )  # fmt: skip
 
 

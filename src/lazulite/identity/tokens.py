@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
@@ -51,24 +52,29 @@ class TokenIssuer:
             "idtyp": "user" if principal.kind == "User" else "app",
             "ver": "1.0",
             "lz_kind": principal.kind,
+            **{claim: value for claim, name in _OWN.items() if (value := getattr(principal, name))},
         }
-        if principal.run:
-            claims |= {"lz_run": principal.run, "lz_ws": principal.workspace or ""}
         header = {"alg": _ALGORITHM, "typ": "JWT", "kid": self._key.thumbprint()}
         return jwt.encode(header, claims, self._key, algorithms=[_ALGORITHM]), expires
 
     def verify(self, token: str) -> Principal:
-        """The principal of a token we signed. Raises ApiError 401 saying what is wrong with it."""
+        """The principal that a token of ours names. Raises ApiError 401 saying what is wrong with it.
+
+        What the token claims is not asked here: `Claims.verify` does.
+        """
         cached = self._verified.get(token)
         if cached is None:
             cached = self._check(token)
             self._verified[token] = cached
             while len(self._verified) > _CACHE_SIZE:
                 self._verified.popitem(last=False)
-        principal, expires = cached
-        if expires < time.time():
+        principal, begins = cached
+        now = time.time()
+        if principal.expires < now:
             self._verified.pop(token, None)
             raise unauthenticated("The access token has expired. Get a new one: credential.get_token(...).")
+        if begins > now:
+            raise unauthenticated("The access token is not valid yet (nbf). Get a new one: credential.get_token(...).")
         return principal
 
     def jwks(self) -> dict[str, object]:
@@ -84,15 +90,46 @@ class TokenIssuer:
                 '`eval "$(lazulite env)"`, and unset AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and AZURE_TENANT_ID '
                 "if they belong to another cloud."
             ) from None
-        principal = Principal(
-            id=str(claims["oid"]),
-            name=str(claims.get("name", claims["oid"])),
-            kind=str(claims.get("lz_kind", "User")),
-            audience=str(claims["aud"]),
-            run=claims.get("lz_run"),
-            workspace=claims.get("lz_ws"),
-        )
-        return principal, float(claims["exp"])
+        try:
+            found = msgspec.convert(claims, _Claims)
+        except msgspec.ValidationError as error:
+            raise unauthenticated(f"The access token lacks what every token of this server says: {error}.") from None
+        if found.tid != self.tenant:
+            raise unauthenticated(f"The access token is of the tenant '{found.tid}', and this is '{self.tenant}'.")
+        own = {name: value for claim, name in _OWN.items() if (value := getattr(found, claim))}
+        if found.lz_kind == "Job" and "run" not in own:
+            raise unauthenticated("The access token is a job's, and names no job (lz_run).")
+        named = Principal(found.oid, found.name or found.oid, found.lz_kind, found.aud, expires=found.exp, **own)
+        return named, found.nbf
+
+
+class _Claims(msgspec.Struct):
+    """What a token of ours says. Times are seconds since the epoch."""
+
+    oid: str
+    exp: float
+    aud: str
+    tid: str
+    nbf: float = 0.0
+    name: str = ""
+    lz_kind: str = "User"
+    lz_run: str = ""
+    lz_ws: str = ""
+    lz_birth: str = ""
+    lz_behalf: str = ""
+    lz_stepping: bool = False
+    lz_key: str = ""
+
+
+#: Claims of our own, and the fields of `Principal` that they fill.
+_OWN = {
+    "lz_run": "run",
+    "lz_ws": "workspace",
+    "lz_birth": "birth",
+    "lz_behalf": "behalf_of",
+    "lz_stepping": "stepping",
+    "lz_key": "key",
+}
 
 
 def unauthenticated(message: str) -> ApiError:

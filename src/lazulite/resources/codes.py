@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
-from lazulite.core import arm_id, sas
-from lazulite.core.clock import utc_now
+from lazulite.core import arm_id
 from lazulite.core.errors import validation
 from lazulite.model import wire
-from lazulite.resources import assets, datastores, workspaces
+from lazulite.resources import assets, datastores, job_rights, workspaces
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Shape, Write
 from lazulite.store import resources
 from lazulite.store.resources import Resource
+
+_UPLOAD_HOURS = 12
 
 
 def prepare(write: Write) -> None:
@@ -44,7 +43,7 @@ def pending_upload(reading: Call, workspace_id: str, container: str) -> Answer:
     account = workspaces.storage_account(reading, workspace_id)
     name = container.lower()[:63].strip("-")
     key = datastores.account_key(reading, account)
-    token = sas.container_sas(account, key, name, "racwdl", utc_now() + dt.timedelta(hours=12))
+    token = job_rights.container_sas(reading, account, key, name, _UPLOAD_HOURS)
     public = reading.services.storage.public_account(account)
     uri = f"https://{public}.blob.core.windows.net/{name}"
     reading.after.append(lambda: reading.services.storage.ensure(account, [name], []))

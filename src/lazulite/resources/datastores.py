@@ -12,7 +12,7 @@ from lazulite.core import names, sas
 from lazulite.core.clock import utc_now
 from lazulite.core.errors import ApiError, conflict, nearest, validation
 from lazulite.model import wire
-from lazulite.resources import storage_accounts
+from lazulite.resources import job_rights, storage_accounts
 from lazulite.resources.declaration import Action, Answer, Call, Reading, ResourceType, Write
 from lazulite.store import resources
 from lazulite.store.resources import Json, Resource
@@ -72,12 +72,11 @@ def list_secrets(call: Call) -> Answer:
         return Answer(200, stored)
     hours = _hours(call.body.get("expireAfterHours", 1))
     key = account_key(call, account)
-    expires = utc_now() + dt.timedelta(hours=hours)
-    if call.resource.name == "workspaceblobstore" and call.principal.kind != "Job":
+    if call.resource.name == "workspaceblobstore" and call.principal.run is None:
         # The SDK downloads code, which lies in containers of its own, with this datastore's secret.
-        token = sas.account_sas(account, key, "b", "co", "racwdl", expires)
+        token = sas.account_sas(account, key, "b", "co", "racwdl", utc_now() + dt.timedelta(hours=hours))
     else:
-        token = sas.container_sas(account, key, container, "racwdl", expires)
+        token = job_rights.container_sas(call, account, key, container, hours)
     return Answer(200, {"secretsType": "Sas", "sasToken": token})
 
 

@@ -56,6 +56,10 @@ class Storage(StorageLocator, Protocol):
         """Whether two places hold files of the same names and bytes."""
         ...
 
+    def registered(self, asset: Resource) -> None:
+        """Told of every resource that was written: what is an asset now is an upload no more."""
+        ...
+
 
 class Access(Protocol):
     def allows(self, principal: Principal, action: str, scope: str) -> bool:

@@ -21,6 +21,7 @@ from lazulite.storage.accounts import StorageAccount
 from lazulite.storage.folder_store import FolderStore
 from lazulite.storage.store import Blob, BlobReader, BlobStore, ContainerMissing, ContainerRecord, ListQuery
 from lazulite.store.database import Database
+from lazulite.store.resources import Resource
 from lazulite.vault.sealed import SealedSecrets
 
 _PIECE = 4 * 1024 * 1024
@@ -39,6 +40,7 @@ class StorageAccounts:
         self._store = store
         self._authority = authority
         self._accounts: dict[str, StorageAccount] = {}
+        self._uploads: dict[tuple[str, str, str], str] = {}
         self._load()
         database.subscribe(self._changed)
 
@@ -112,6 +114,31 @@ class StorageAccounts:
             async for blob in _blobs(self._store, Files(account, container, path)):
                 if not any(blob.name == name or blob.name.startswith(f"{name}/") for name in kept):
                     await self._store.delete(account, container, blob.name)
+    async def claim_upload(self, job: str, account: str, container: str, folder: str) -> bool:
+        """Whether a folder (or with an empty one the container) is that job's to upload a new asset into.
+
+        The first that finds nothing there has it, until the asset is registered or the server ends.
+        """
+        key = (account, container, folder)
+        if key in self._uploads:
+            return self._uploads[key] == job
+        self._uploads[key] = job
+        try:
+            page = await self._store.list(account, container, ListQuery(f"{folder}/" if folder else "", limit=1))
+        except ContainerMissing:
+            page = None
+        if page is not None and page.entries:
+            del self._uploads[key]
+            return False
+        return True
+
+    def registered(self, asset: Resource) -> None:
+        addresses = [str(asset.properties.get(name)) for name in ("codeUri", "dataUri", "modelUri")]
+        addresses.append(str((asset.properties.get("build") or {}).get("contextUri")))
+        for key in list(self._uploads):
+            if any((key[2] or key[1]) in address for address in addresses):
+                self._uploads.pop(key, None)
+
 
     def _changed(self, keys: frozenset[str]) -> None:
         if any("/providers/microsoft.storage/storageaccounts/" in key for key in keys):

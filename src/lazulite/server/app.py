@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from lazulite.core.errors import ApiError, Refusal, not_found
 from lazulite.core.numbers import whole_number
-from lazulite.core.principal import Principal
+from lazulite.core.principal import Principal, job_refusal
 from lazulite.core.trouble import trouble
 from lazulite.core.web import AUTHENTICATED, MAX_BODY, PUBLIC, Route, arm_error
+from lazulite.identity.claims import Claims
 from lazulite.identity.directory import Directory
-from lazulite.identity.tokens import TokenIssuer, unauthenticated
+from lazulite.identity.tokens import unauthenticated
 from lazulite.server.router import Router
 from lazulite.server.sessions import Sessions
 
@@ -41,7 +42,7 @@ class Application:
         self,
         router: Router,
         storage: AsgiApp,
-        issuer: TokenIssuer,
+        claims: Claims,
         directory: Directory,
         hosts: frozenset[str],
         max_body: int,
@@ -49,7 +50,7 @@ class Application:
     ) -> None:
         self._router = router
         self._storage = storage
-        self._issuer = issuer
+        self._claims = claims
         self._directory = directory
         self._hosts = hosts
         self._max_body = max_body
@@ -73,7 +74,7 @@ class Application:
             route = self._route(scope)
             limit = scope[MAX_BODY] = self._limit(route)
             request = Request(scope, _limited(receive, headers, limit))
-            self._authorise(request, route, headers)
+            await self._authorise(request, route, headers)
             response = await route.handler(request)
         except Refusal as error:
             response = _refusal(route, scope, error.as_api_error())
@@ -116,15 +117,18 @@ class Application:
         scope["path_params"] = match.params
         return match.route
 
-    def _authorise(self, request: Request, route: Route, headers: dict[bytes, str]) -> None:
+    async def _authorise(self, request: Request, route: Route, headers: dict[bytes, str]) -> None:
         if route.permission == PUBLIC:
             return
-        caller = self._caller(request, headers.get(b"authorization", ""))
+        caller = await self._caller(request, headers.get(b"authorization", ""))
         request.scope["lazulite.principal"] = caller
         if route.permission == AUTHENTICATED:
             return
         scope = scope_of(request.path_params)
         if not self._directory.allows(caller, route.permission, scope):
+            if caller.run is not None:
+                what = f"perform the action '{route.permission}' over the scope '{scope or '/'}'"
+                raise ApiError(403, "AuthorizationFailed", job_refusal(caller.run, what), target=route.permission)
             raise ApiError(
                 403,
                 "AuthorizationFailed",
@@ -133,7 +137,7 @@ class Application:
                 target=route.permission,
             )
 
-    def _caller(self, request: Request, authorization: str) -> Principal:
+    async def _caller(self, request: Request, authorization: str) -> Principal:
         if not authorization and self._sessions and (signed_in := self._sessions.caller(request)):
             return signed_in
         kind, _, token = authorization.partition(" ")
@@ -142,7 +146,7 @@ class Application:
                 "The request carries no bearer token. Use DefaultAzureCredential with the environment that "
                 '`eval "$(lazulite env)"` sets.'
             )
-        return self._issuer.verify(token.strip())
+        return await self._claims.verify(token.strip())
 
 
 def _host_name(authority: str) -> str:

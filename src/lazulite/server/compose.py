@@ -18,7 +18,6 @@ from lazulite.api.context import ApiContext
 from lazulite.api.imports import Imports
 from lazulite.backends.local.backend import LocalBackend
 from lazulite.core.command_line import RESOURCE_GROUP, SUBSCRIPTION, WORKSPACE
-from lazulite.core.errors import ApiError
 from lazulite.core.extras import install_command
 from lazulite.core.principal import Principal
 from lazulite.core.version import VERSION
@@ -29,8 +28,9 @@ from lazulite.dataplane.history import DataplaneContext
 from lazulite.engine.engine import Engine
 from lazulite.engine.settings import EngineSettings
 from lazulite.identity import roles
+from lazulite.identity.claims import LONGEST_OF_JOB_S, Claims
 from lazulite.identity.directory import Directory
-from lazulite.identity.tokens import TokenIssuer, load_key
+from lazulite.identity.tokens import TokenIssuer, load_key, write_private
 from lazulite.resources import catalogue, datastores, registries, storage_accounts, vm_sizes, workspaces
 from lazulite.resources.declaration import Services
 from lazulite.server import debug_plans, graph_page, job_page, mlflow_pages, pages, sign_in
@@ -40,16 +40,18 @@ from lazulite.server import runtime as runtimes
 from lazulite.server.accounts import StorageAccounts
 from lazulite.server.app import Application
 from lazulite.server.artifacts import Artifacts
-from lazulite.server.home import Keys, prepare
+from lazulite.server.home import Keys, prepare, user_key
 from lazulite.server.isolation import Isolation
 from lazulite.server.limits import Limiting
 from lazulite.server.router import Router
 from lazulite.server.runtime import Runtime
 from lazulite.server.sessions import Sessions
 from lazulite.server.settings import Settings, SettingsError
+from lazulite.server.storage_access import StorageAccess
 from lazulite.storage import BlobGateway, BlobStore, FolderStore
 from lazulite.store import resources
 from lazulite.store.database import Database
+from lazulite.store.resources import Resource
 from lazulite.tracking import routes as tracking
 from lazulite.tracking.call import TrackingContext
 from lazulite.tracking.webhook_delivery import WebhookCourier, WebhookSender
@@ -60,7 +62,6 @@ DEFAULT_WORKSPACE = (
     f"/providers/Microsoft.MachineLearningServices/workspaces/{WORKSPACE}"
 )
 _DAY_S = 24 * 3600
-_JOB_TOKEN_S = 7 * _DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
         tenant=keys.tenant,
         lifetime_s=settings.token_lifetime_seconds,
     )
+    claims = Claims(issuer, directory, database)
     context = ApiContext(database, services, directory)
     await _first_start(context, directory, keys)
     await _ensure_containers(context)
@@ -138,16 +140,16 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     storage = BlobGateway(
         accounts,
         store,
-        authorise_bearer=_Bearer(issuer, directory, database),
+        identities=StorageAccess(claims, database, accounts, keys.tenant),
         authority=addresses.https_url,
         tenant=keys.tenant,
     )
     sender = WebhookSender(secrets, private=settings.webhook_private_addresses)
     mlflow = TrackingContext(database, artifacts, authority, sender, accounts)
-    routes = [debug_plans.route(database, engine)]
+    routes = [debug_plans.route(database, engine, claims)]
     imports = Imports(context)
     routes += registries_api.routes(context, imports)
-    routes += _routes(context, issuer, directory, mlflow, _health(isolation, limiting, runtime, settings))
+    routes += _routes(context, claims, settings, mlflow, _health(isolation, limiting, runtime, settings))
     sessions = Sessions(keys.master, directory)
     built = _mlflow_pages(settings)
     home = "" if settings.home == Path.home() / ".lazulite" else str(settings.home)
@@ -157,22 +159,22 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     routes += job_page.routes(database, artifacts, settings.location, unsigned)
     routes.append(graph_page.route(database, settings.location, unsigned))
     hosts = frozenset({"localhost", "127.0.0.1", "::1", settings.public_host.lower()})
-    application = Application(Router(routes), storage, issuer, directory, hosts, settings.max_body_bytes, sessions)
+    application = Application(Router(routes), storage, claims, directory, hosts, settings.max_body_bytes, sessions)
     courier = WebhookCourier(database, sender)
     return Platform(application, engine, database, isolation, limiting, runtime, courier, imports)
 
 
 def _routes(
     context: ApiContext,
-    issuer: TokenIssuer,
-    directory: Directory,
+    claims: Claims,
+    settings: Settings,
     mlflow: TrackingContext,
     health: Route,
 ) -> list[Route]:
     artifacts = mlflow.artifacts
     dataplane = DataplaneContext(context.database, context.services, artifacts)
     return [
-        *identity.routes(context, issuer, directory),
+        *identity.routes(context, claims, lambda key: write_private(user_key(settings), key.encode())),
         *management.routes(context),
         *lro.routes(context),
         *locations.routes(context),
@@ -216,11 +218,7 @@ def _store(settings: Settings) -> BlobStore:
 async def _first_start(context: ApiContext, directory: Directory, keys: Keys) -> None:
     """The user this home belongs to, the workspace every example can count on, and the registry `azureml`."""
     if directory.authenticate(keys.user) is None:
-        owner = Principal(keys.tenant, "local user", "User")
-        role = roles.named("Owner")
-        assert role is not None
-        await context.database.write(lambda c: directory.add(c, owner, keys.user, role, "/"))
-        directory.reload()
+        await _make_owner(context, directory, keys)
     user = directory.authenticate(keys.user)
     assert user is not None
     if await context.database.read(lambda c: resources.get(c, DEFAULT_WORKSPACE)) is None:
@@ -230,6 +228,16 @@ async def _first_start(context: ApiContext, directory: Directory, keys: Keys) ->
         await write.put(context, workspaces.TYPE, DEFAULT_WORKSPACE, body, write.Origin(user))
     if await context.database.read(lambda c: resources.get(c, registries.AZUREML_ID)) is None:
         await write.put(context, registries.TYPE, registries.AZUREML_ID, {}, write.Origin(user))
+
+
+async def _make_owner(context: ApiContext, directory: Directory, keys: Keys) -> None:
+    if directory.get(keys.tenant) is not None:  # the file has another key since: it was replaced
+        await directory.rotate(keys.tenant, keys.user)
+        return
+    owner, role = Principal(keys.tenant, "local user", "User"), roles.named("Owner")
+    assert role is not None
+    await context.database.write(lambda c: directory.add(c, owner, keys.user, role, "/"))
+    directory.reload()
 
 
 async def _ensure_containers(context: ApiContext) -> None:
@@ -290,30 +298,11 @@ class _JobTokens:
     def __init__(self, issuer: TokenIssuer) -> None:
         self._issuer = issuer
 
-    def job_token(self, workspace_id: str, run_id: str, principal_id: str, limit_s: float | None) -> str:
-        job = Principal(principal_id, f"job {run_id}", "Job", run=run_id, workspace=workspace_id)
+    def job_token(self, workspace: Resource, run_id: str, principal_id: str, limit_s: float | None) -> str:
+        job = Principal(principal_id, f"job {run_id}", "Job", run=run_id, workspace=workspace.id, birth=workspace.birth)
         # MLflow reads the token once and never renews it. A job takes a while to prepare and to finish, too.
-        lifetime = max(_JOB_TOKEN_S, int(limit_s or 0) + _DAY_S)
+        lifetime = max(LONGEST_OF_JOB_S, int(limit_s or 0) + _DAY_S)
         return self._issuer.issue(job, "https://ml.azure.com", lifetime_s=lifetime)[0]
-
-
-class _Bearer:
-    """Whether a token may do something in a container: by the right on the storage account's own id."""
-
-    def __init__(self, issuer: TokenIssuer, directory: Directory, database: Database) -> None:
-        self._issuer = issuer
-        self._directory = directory
-        self._database = database
-
-    def __call__(self, token: str, account: str, container: str, action: str) -> str | None:
-        try:
-            caller = self._issuer.verify(token)
-        except ApiError as error:
-            return error.message
-        scopes = self._database.read_sync(lambda c: storage_accounts.scopes(c, account))
-        if any(self._directory.allows(caller, action, scope) for scope in scopes):
-            return None
-        return f"'{caller.name}' does not have '{action}' on storage account '{account}'"
 
 
 def _health(isolation: Isolation, limiting: Limiting, runtime: Runtime, settings: Settings) -> Route:

@@ -39,7 +39,7 @@ def prepare(settings: Settings) -> Keys:
     for folder in (settings.storage_root, settings.environments_root, settings.runs_root):
         folder.mkdir(exist_ok=True, mode=0o700)
     root = settings.secrets_root
-    user = root / "user.key"
+    user = user_key(settings)
     fresh = not user.exists()
     if not (root / "master.key").exists():
         write_private(root / "master.key", secrets.token_bytes(32))
@@ -48,6 +48,11 @@ def prepare(settings: Settings) -> Keys:
     if fresh:
         write_private(user, secrets.token_urlsafe(32).encode())
     return Keys((root / "master.key").read_bytes(), user.read_text(), (root / "tenant").read_text(), fresh)
+
+
+def user_key(settings: Settings) -> Path:
+    """The file with the key of whom the home belongs to."""
+    return settings.secrets_root / "user.key"
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ _SAFE = ("GET", "HEAD")
 @dataclass(frozen=True, slots=True)
 class _Code:
     principal_id: str
+    key: str
     path: str
     expires: float
 
@@ -35,8 +36,8 @@ class _Code:
 class Sessions:
     """Codes are kept in memory, once and for two minutes; cookies are signed and kept nowhere.
 
-    A cookie is not a bearer token: the rest of the server does not take it. It ends with its time, with its principal,
-    or when the browser is signed out. `key` is the home's master key, of which a key of our own is derived.
+    A cookie is not a bearer token: the rest of the server does not take it. It ends with its time, with its principal or
+    that one's key, or when the browser is signed out. `key` is the home's master key, of which a key of our own is derived.
     """
 
     def __init__(self, key: bytes, directory: Directory, clock: Callable[[], float] = time.time) -> None:
@@ -52,13 +53,14 @@ class Sessions:
         while len(self._codes) >= _MOST_CODES:
             self._codes.pop(next(iter(self._codes)))
         code = secrets.token_urlsafe(32)
-        self._codes[_digest(code)] = _Code(principal.id, path, now + CODE_LIFETIME_S)
+        self._codes[_digest(code)] = _Code(principal.id, principal.key, path, now + CODE_LIFETIME_S)
         return code
 
     def redeem(self, code: str) -> tuple[str, str]:
         """The principal's id and the path of a code, which is then spent. Raises ApiError 401."""
         found = self._codes.pop(_digest(code), None)
-        if found is None or found.expires <= self._clock() or self._directory.get(found.principal_id) is None:
+        holder = self._directory.get(found.principal_id) if found else None
+        if found is None or found.expires <= self._clock() or holder is None or holder.key != found.key:
             raise ApiError(
                 401,
                 "SignInCodeInvalid",
@@ -70,7 +72,7 @@ class Sessions:
     def begin(self, request: Request, response: Response, principal_id: str) -> None:
         """Set the cookie. It says whose it is and until when, and is signed."""
         claim = f"{principal_id}.{int(self._clock()) + SESSION_LIFETIME_S}"
-        self._set_cookie(request, response, f"{claim}.{self._signature(claim)}", SESSION_LIFETIME_S)
+        self._set_cookie(request, response, f"{claim}.{self._signature(principal_id, claim)}", SESSION_LIFETIME_S)
 
     def end(self, request: Request, response: Response) -> None:
         self._set_cookie(request, response, "", 0)
@@ -89,13 +91,15 @@ class Sessions:
 
     def _principal_id(self, cookie: str) -> str | None:
         claim, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(claim).encode()):
-            return None
         principal_id, _, expires = claim.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(principal_id, claim).encode()):
+            return None
         return principal_id if int(expires) > self._clock() else None
 
-    def _signature(self, claim: str) -> str:
-        return hmac.new(self._key, claim.encode(), sha256).hexdigest()
+    def _signature(self, principal_id: str, claim: str) -> str:
+        """Of the claim, and of the principal's key as it is now: a replaced key ends the sessions of the old one."""
+        holder = self._directory.get(principal_id)
+        return hmac.new(self._key, f"{claim}.{holder.key if holder else ''}".encode(), sha256).hexdigest()
 
     def _set_cookie(self, request: Request, response: Response, value: str, max_age: int) -> None:
         response.set_cookie(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import posixpath
 from html import escape
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -110,6 +111,15 @@ def workspace_path(workspace: str) -> str:
     return f"{COOKIE_PATH}/rest{quote(workspace)}/"
 
 
+def _own_page(address: str) -> str | None:
+    """A path below the cookie's, as a browser would go there; None for any other address."""
+    path, _, query = address.partition("?")
+    plain = posixpath.normpath(unquote(path)) if path.startswith("/") and "\\" not in unquote(path) else ""
+    if not plain.startswith(f"{COOKIE_PATH}/"):
+        return None
+    return quote(plain + "/" * path.endswith("/"), safe="/:=") + (f"?{query}" if query else "")
+
+
 class _SignIn:
     def __init__(self, sessions: Sessions, directory: Directory, database: Database, page: SignInPage) -> None:
         self._sessions = sessions
@@ -129,7 +139,7 @@ class _SignIn:
             raise ApiError(
                 501, "NotImplemented", f"{what}. Install them, and start it again: {install_command('mlflow-ui')}"
             )
-        if caller.run is not None:
+        if caller.job is not None:
             raise ApiError(403, "AuthorizationFailed", "A job's token signs no browser in.")
         if not isinstance(wanted, str):
             raise bad_request("workspace is missing: the ARM id of the workspace to open.", "workspace")
@@ -155,8 +165,7 @@ class _SignIn:
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         principal_id, path = self._sessions.redeem(form.get("code", "").strip().rsplit("#", 1)[-1])
         # Back to the page that asked, which is one of ours.
-        if form.get("to", "").startswith(f"{COOKIE_PATH}/"):
-            path = form["to"]
+        path = _own_page(form.get("to", "")) or path
         answer = RedirectResponse(path, 303, {**PRIVATE, "Cache-Control": "no-store"})
         self._sessions.begin(request, answer, principal_id)
         return answer

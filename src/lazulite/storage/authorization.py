@@ -6,18 +6,16 @@ Every refusal says which of the checks failed and against what; none tells a key
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import email.utils
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import unquote
-
-import msgspec
 
 from lazulite.core import sas
 from lazulite.core.clock import Clock, parse_iso, utc_now
@@ -28,9 +26,6 @@ from lazulite.storage.errors import StorageError
 from lazulite.storage.request import Request
 from lazulite.storage.shared_key import strings_to_sign
 from lazulite.storage.store import AccessPolicy
-
-#: (token, account, container, Azure data action) -> None when allowed, else the reason.
-AuthoriseBearer = Callable[[str, str, str, str], str | None]
 
 _MAX_SKEW = dt.timedelta(minutes=15)
 _ANY = "*"
@@ -49,28 +44,65 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """`permissions` are SAS letters, `*` for all. `object_id` and `tenant` are a bearer's."""
+    """`permissions` are SAS letters, `*` for all; `rule` says where they come from, if not from a signature.
+
+    `object_id` and `tenant` are a bearer's.
+    """
 
     permissions: str = _ANY
     overrides: tuple[tuple[str, str], ...] = ()
     object_id: str = ""
     tenant: str = ""
+    rule: str = ""
 
     def allows(self, letters: str) -> bool:
         return self.permissions == _ANY or any(letter in self.permissions for letter in letters)
 
+    def within(self, other: Grant) -> Grant:
+        """What both grants allow, with the overrides of this one."""
+        if other.permissions == _ANY:
+            return self
+        return replace(self, permissions="".join(p for p in self.permissions if other.allows(p)), rule=other.rule)
+
+    def refuse(self, letters: str) -> StorageError:
+        """What to raise where these letters are needed, and none is granted."""
+        if self.rule:
+            return StorageError("AuthorizationPermissionMismatch", self.rule)
+        return StorageError(
+            "AuthorizationPermissionMismatch",
+            f"The signature grants '{self.permissions}'; this operation needs "
+            f"{' or '.join(repr(letter) for letter in letters)}.",
+        )
+
+
+class Unauthenticated(Exception):
+    """A token, or the principal behind a signature, is not good; the argument says why."""
+
+
+class Identities(Protocol):
+    """Who is behind a token or a user delegation key, and what that principal may do at an address."""
+
+    async def of_token(self, token: str, address: Address, need: Need) -> Grant:
+        """Raises StorageError 403, and Unauthenticated."""
+        ...
+
+    async def of_key(self, object_id: str, mark: str, address: Address, need: Need) -> Grant:
+        """Of a user delegation key given to `object_id`; `mark` is the signature's `scid`.
+
+        Raises StorageError 403, and Unauthenticated.
+        """
+        ...
+
 
 class Authorizer:
-    def __init__(
-        self, authorise_bearer: AuthoriseBearer, authority: str, tenant: str = "common", clock: Clock = utc_now
-    ) -> None:
-        self._bearer = authorise_bearer
+    def __init__(self, identities: Identities, authority: str, tenant: str = "common", clock: Clock = utc_now) -> None:
+        self._identities = identities
         self._authority = authority.rstrip("/")
         self._netloc = self._authority.partition("://")[2]
         self._tenant = tenant
         self._clock = clock
 
-    def authorize(
+    async def authorize(
         self, request: Request, account: StorageAccount, need: Need, policies: dict[str, AccessPolicy]
     ) -> Grant:
         """The grant under which the request may go on. Raises StorageError 401 or 403."""
@@ -80,30 +112,32 @@ class Authorizer:
             if scheme.lower() in ("sharedkey", "sharedkeylite"):
                 return self._shared_key(request, account, scheme.lower(), value)
             if scheme.lower() == "bearer":
-                return self._bearer_token(request, account, need, value.strip())
+                return await self._bearer_token(request, need, value.strip())
             raise StorageError(
                 "InvalidAuthenticationInfo", f"The Authorization scheme '{scheme}' is none that storage knows."
             )
         if "sig" in request.query:
-            return self._sas(request, account, need, policies)
-        raise self._challenge()
-
-    def _challenge(self) -> StorageError:
-        challenge = f"Bearer authorization_uri={self._authority}/{self._tenant}/oauth2/authorize "
-        return StorageError(
+            return await self._sas(request, account, need, policies)
+        raise self._challenge(
             "NoAuthenticationInformation",
             "The request carries neither an Authorization header nor a shared access signature.",
-            headers={"WWW-Authenticate": challenge + "resource_id=https://storage.azure.com"},
         )
+
+    def _challenge(self, code: str, message: str) -> StorageError:
+        challenge = f"Bearer authorization_uri={self._authority}/{self._tenant}/oauth2/authorize "
+        headers = {"WWW-Authenticate": challenge + "resource_id=https://storage.azure.com"}
+        return StorageError(code, message, headers=headers, status=401)
 
     # ---- bearer
 
-    def _bearer_token(self, request: Request, account: StorageAccount, need: Need, token: str) -> Grant:
-        reason = self._bearer(token, account.name, request.address.container, need.action)
-        if reason is not None:
-            raise StorageError("AuthorizationPermissionMismatch", reason)
-        object_id, tenant = _identity(token)
-        return Grant(object_id=object_id, tenant=tenant)
+    async def _bearer_token(self, request: Request, need: Need, token: str) -> Grant:
+        try:
+            grant = await self._identities.of_token(token, request.address, need)
+        except Unauthenticated as error:
+            raise self._challenge("InvalidAuthenticationInfo", str(error)) from None
+        if not grant.allows(need.sas):
+            raise grant.refuse(need.sas)
+        return grant
 
     # ---- shared key
 
@@ -139,8 +173,11 @@ class Authorizer:
 
     # ---- shared access signatures
 
-    def _sas(self, request: Request, account: StorageAccount, need: Need, policies: dict[str, AccessPolicy]) -> Grant:
-        query = dict(request.query, sig=request.query["sig"].replace(" ", "+"))
+    async def _sas(
+        self, request: Request, account: StorageAccount, need: Need, policies: dict[str, AccessPolicy]
+    ) -> Grant:
+        # A bare `+` in it has become a blank, and does not match: as on Azure, it must be sent as %2B.
+        query = dict(request.query)
         if "ss" in query or "srt" in query:
             self._account_signature(request, account, query)
             _check_account_scope(query, request.address.service, need)
@@ -152,12 +189,21 @@ class Authorizer:
         _check_origin(query, request)
         grant = Grant(query.get("sp", ""), tuple((k, query[k]) for k in _OVERRIDES if k in query))
         if not grant.allows(need.sas):
-            raise StorageError(
-                "AuthorizationPermissionMismatch",
-                f"The signature grants '{grant.permissions}'; this operation needs "
-                f"{' or '.join(repr(letter) for letter in need.sas)}.",
-            )
+            raise grant.refuse(need.sas)
+        if "skoid" in query:
+            grant = grant.within(await self._delegated(query, request.address, need))
+            if not grant.allows(need.sas):
+                raise grant.refuse(need.sas)
         return grant
+
+    async def _delegated(self, query: Mapping[str, str], address: Address, need: Need) -> Grant:
+        """What the principal may do now to whom the key of this signature was given."""
+        try:
+            return await self._identities.of_key(query["skoid"], query.get("scid", ""), address, need)
+        except Unauthenticated as error:
+            raise StorageError(
+                "AuthenticationFailed", f"The user delegation key is not good any more: {error}"
+            ) from None
 
     def _account_signature(self, request: Request, account: StorageAccount, query: Mapping[str, str]) -> None:
         for alias in self._aliases(account.name, request.address):
@@ -344,13 +390,3 @@ def _http_date(text: str) -> float | None:
         return email.utils.parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _identity(token: str) -> tuple[str, str]:
-    """Object and tenant id of a token that has been verified."""
-    try:
-        payload = token.split(".")[1]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return str(claims.get("oid") or claims.get("sub") or ""), str(claims.get("tid") or "")
-    except (IndexError, binascii.Error, msgspec.DecodeError, AttributeError, UnicodeDecodeError):
-        return "", ""

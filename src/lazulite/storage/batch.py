@@ -72,13 +72,13 @@ async def _carry_out(exchange: Exchange, text: str) -> Answer:
     assert account is not None
     policies = container.record.policies if container else {}
     try:
-        grant = exchange.authorizer.authorize(request, account, need, policies)
+        grant = await exchange.authorizer.authorize(request, account, need, policies)
     except StorageError as error:
         whole = _whole_path(exchange, request.raw_path)
         if error.code != "AuthenticationFailed" or whole == request.raw_path:
             raise
         request.raw_path = whole  # some sign the whole path and send it without its beginning
-        grant = exchange.authorizer.authorize(request, account, need, policies)
+        grant = await exchange.authorizer.authorize(request, account, need, policies)
     return await handler(replace(exchange, request=request, grant=grant, container=where.container, name=where.blob))
 
 

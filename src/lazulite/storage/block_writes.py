@@ -111,8 +111,11 @@ async def seal(exchange: Exchange) -> Answer:
 
 
 def block_id(exchange: Exchange) -> str:
-    """The `blockid` parameter. Raises StorageError 400 unless it is base64 of 1 to 64 bytes."""
-    text = exchange.request.query.get("blockid", "").replace(" ", "+")
+    """The `blockid` parameter. Raises StorageError 400 unless it is base64 of 1 to 64 bytes.
+
+    A bare `+` in it has become a blank, as on Azure: it must be sent as %2B.
+    """
+    text = exchange.request.query.get("blockid", "")
     if not text:
         raise StorageError("MissingRequiredQueryParameter", "Put Block needs the query parameter blockid.")
     try:

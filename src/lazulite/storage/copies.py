@@ -187,7 +187,7 @@ async def _authorise(exchange: Exchange, source: Request) -> None:
     container = await exchange.store.container(account.name, source.address.container)
     policies = container.record.policies if container else {}
     try:
-        exchange.authorizer.authorize(source, account, _READ, policies)
+        await exchange.authorizer.authorize(source, account, _READ, policies)
     except StorageError as error:
         raise StorageError("CannotVerifyCopySource", f"Of the source: {error.message}", status=403) from None
 

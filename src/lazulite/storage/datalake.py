@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import unquote
 
 import msgspec
 
 from lazulite.storage.addressing import address
+from lazulite.storage.authorization import Grant, Need
 from lazulite.storage.blob_reads import get_properties
 from lazulite.storage.blob_writes import carry_over, delete_blob, new_record, written_headers
 from lazulite.storage.block_writes import keep_block
@@ -25,6 +28,7 @@ from lazulite.storage.naming import add_metadata, check_blob
 from lazulite.storage.store import BLOCK_BLOB, Blob, BlockChoice, ListQuery, Record
 
 _MAX_RESULTS = 5000
+_DELETE = Need("d", "o", "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete")
 _PERMISSIONS = {"owner": "$superuser", "group": "$superuser", "permissions": "rw-r-----"}
 
 
@@ -214,6 +218,7 @@ async def _rename(exchange: Exchange) -> Answer:
     check_blob(name)
     if not exchange.grant.allows("wd"):
         raise StorageError("AuthorizationPermissionMismatch", "Renaming needs the permissions to write and delete.")
+    await _authorise_source(exchange, name)
     async with exchange.locks.hold(exchange.account, container, name), exchange.lock():
         await exchange.writable()
         try:
@@ -221,6 +226,19 @@ async def _rename(exchange: Exchange) -> Answer:
         except FileNotFoundError:
             raise StorageError("PathNotFound", f"The path '{name[:200]}' does not exist.") from None
     return Answer(201)
+
+
+async def _authorise_source(exchange: Exchange, name: str) -> None:
+    """A rename deletes what it takes: the caller must be allowed to. Raises StorageError 403."""
+    if exchange.grant == Grant():
+        return  # the account's own key
+    source = copy.copy(exchange.request)
+    source.address = replace(source.address, blob=name)
+    account = exchange.accounts.get(exchange.account)
+    container = await exchange.store.container(exchange.account, exchange.container)
+    assert account is not None
+    policies = container.record.policies if container else {}
+    await exchange.authorizer.authorize(source, account, _DELETE, policies)
 
 
 def _record(exchange: Exchange) -> Record:

@@ -13,7 +13,7 @@ from lazulite.core.errors import Refusal
 from lazulite.core.trouble import trouble
 from lazulite.storage import addressing, naming, routing
 from lazulite.storage.accounts import AccountDirectory
-from lazulite.storage.authorization import AuthoriseBearer, Authorizer
+from lazulite.storage.authorization import Authorizer, Identities
 from lazulite.storage.errors import StorageError
 from lazulite.storage.exchange import Answer, Exchange, Limits, Locks
 from lazulite.storage.request import Disconnected, Receive, Request, Scope, Send
@@ -31,8 +31,7 @@ _numbers = itertools.count(1)
 class BlobGateway:
     """The Blob protocol over a store.
 
-    `authorise_bearer(token, account, container, action)` answers None, or why not; `action` is one of Azure's data
-    actions (`Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read`). `authority` is the https base
+    `identities` says what the bearer of a token may do. `authority` is the https base
     URL that clients know this server by; `tenant` stands in the challenge that anonymous requests get.
     """
 
@@ -41,7 +40,7 @@ class BlobGateway:
         accounts: AccountDirectory,
         store: BlobStore,
         *,
-        authorise_bearer: AuthoriseBearer,
+        identities: Identities,
         authority: str,
         tenant: str = "common",
         limits: Limits | None = None,
@@ -50,7 +49,7 @@ class BlobGateway:
         self._accounts = accounts
         self._store = store
         self._authority = authority.rstrip("/")
-        self._authorizer = Authorizer(authorise_bearer, authority, tenant, clock)
+        self._authorizer = Authorizer(identities, authority, tenant, clock)
         self._limits = limits or Limits()
         self._locks = Locks()
         self._now: Callable[[], float] = time.time if clock is utc_now else lambda: clock().timestamp()
@@ -100,7 +99,7 @@ class BlobGateway:
         if "si" in request.query and container:
             found = await self._store.container(account.name, container)
             policies = found.record.policies if found else {}
-        grant = self._authorizer.authorize(request, account, operation.need, policies)
+        grant = await self._authorizer.authorize(request, account, operation.need, policies)
         return await operation.handler(
             Exchange(
                 request,

@@ -51,6 +51,11 @@ class Resource:
         found = self.spec.get("properties")
         return found if isinstance(found, dict) else {}
 
+    @property
+    def birth(self) -> str:
+        """Tells a stored resource from one that is made later under its id."""
+        return f"{self.sequence}.{self.created_at}"
+
     def with_(self, **changes: Any) -> Resource:
         return replace(self, **changes)
 

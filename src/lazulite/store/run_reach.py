@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.engine import Connection
 
+from lazulite.core.principal import job_refusal
 from lazulite.store import resources, runs
 from lazulite.store.runs import Run
 
@@ -17,10 +18,7 @@ def may_write(c: Connection, workspace_id: str, run: Run, job: str) -> bool:
 
 def refusal(run: Run, job: str) -> str:
     """What a client is told that may not."""
-    return (
-        f"The token of job '{job}' may write to that run, to its children and to the jobs that it is a step of, "
-        f"and '{run.run_id}' is none of these."
-    )
+    return job_refusal(job, f"write to the run '{run.run_id}'")
 
 
 def _above(c: Connection, workspace_id: str, job: str) -> Iterator[str]:

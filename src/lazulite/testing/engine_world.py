@@ -68,9 +68,12 @@ class FolderStorage:
             if not any(name == one or name.startswith(f"{one}/") for one in kept):
                 file.unlink()
 
+    def registered(self, asset: Resource) -> None:
+        """Nothing is uploaded here."""
+
 
 class PlainTokens:
-    def job_token(self, workspace_id: str, run_id: str, principal_id: str, limit_s: float | None) -> str:
+    def job_token(self, workspace: Resource, run_id: str, principal_id: str, limit_s: float | None) -> str:
         return f"token-of-{run_id}"
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from lazulite.core import web
 from lazulite.core.numbers import whole_number
-from lazulite.core.principal import Principal
+from lazulite.core.principal import Principal, job_refusal
 from lazulite.core.web import JsonResponse
 from lazulite.store import experiments as experiment_store
 from lazulite.store import run_reach
@@ -108,7 +108,7 @@ class Call:
     def check_not_a_job(self, operation: str) -> None:
         """Refuse what a job's token must not do. Raises ApiError 403."""
         if self.principal.run is not None:
-            raise error("PERMISSION_DENIED", f"The token of job '{self.principal.run}' may not {operation}.")
+            raise error("PERMISSION_DENIED", job_refusal(self.principal.run, operation))
 
     def experiment(self, c: Connection, experiment_id: str, *, write: bool = False) -> Experiment:
         """Raises ApiError 404, and 400 where the id could not be one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 import threading
 import time
@@ -19,6 +20,8 @@ from tests.census.storage_table import shown_by
 
 from lazulite.server.connection import Connection
 from lazulite.storage import BlobGateway, FolderStore, StorageAccount, gateway
+from lazulite.storage.addressing import Address
+from lazulite.storage.authorization import Grant, Need, Unauthenticated
 from lazulite.storage.gateway import _route
 from lazulite.storage.request import Request
 from lazulite.storage.routing import Operation
@@ -79,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     port = sockets[0].getsockname()[1]
     config.load()
     config.ssl = context
-    config.loaded_app = BlobGateway(Accounts(), store, authorise_bearer=_bearer, authority=f"https://localhost:{port}")
+    config.loaded_app = BlobGateway(Accounts(), store, identities=Bearers(), authority=f"https://localhost:{port}")
     plain = uvicorn.Server(
         uvicorn.Config(
             config.loaded_app,
@@ -108,8 +111,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     store.close()
 
 
-def _bearer(token: str, account: str, container: str, action: str) -> str | None:
-    return None if token.endswith(".good") else "the token is not good"
+class Bearers:
+    """Everybody whose token says that it is good."""
+
+    async def of_token(self, token: str, _address: Address, _need: Need) -> Grant:
+        if not token.endswith(".good"):
+            raise Unauthenticated("the token is not good")
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return Grant(object_id=claims["oid"], tenant=claims["tid"])
+
+    async def of_key(self, _object_id: str, _mark: str, _address: Address, _need: Need) -> Grant:
+        return Grant()
 
 
 @pytest.fixture(autouse=True)

@@ -27,10 +27,14 @@ import sys
 from pathlib import Path
 import uvicorn
 from lazulite.storage import BlobGateway, FolderStore, StorageAccount
+from lazulite.storage.authorization import Grant
 class Accounts:
     def get(self, name):
         return StorageAccount(name, ("a2V5", "a2V5"))
-app = BlobGateway(Accounts(), FolderStore(Path(sys.argv[1])), authorise_bearer=lambda *a: None, authority="https://x")
+class Everybody:
+    async def of_token(self, *a):
+        return Grant()
+app = BlobGateway(Accounts(), FolderStore(Path(sys.argv[1])), identities=Everybody(), authority="https://x")
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning", lifespan="off")
 """
 BASE = "/storage/v1/acct1/box"

@@ -14,6 +14,7 @@ import pytest
 
 from lazulite.core import sas
 from lazulite.storage import BlobGateway, BlobStore, FolderStore, StorageAccount
+from lazulite.storage.authorization import Grant, Unauthenticated
 from lazulite.storage.exchange import Limits
 from lazulite.storage.folder_records import FolderRecords
 from lazulite.storage.obstore_store import ObstoreStore
@@ -108,6 +109,14 @@ class Client:
         return await self.send("GET", f"c01/{name}", headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
+class Nobody:
+    async def of_token(self, *_arguments: object) -> Grant:
+        raise Unauthenticated("no bearer here")
+
+    async def of_key(self, *_arguments: object) -> Grant:
+        raise Unauthenticated("nobody has a key here")
+
+
 @pytest.fixture
 def limits() -> Limits:
     return Limits(put_bytes=20 * 1024 * 1024, append_bytes=1024, append_blocks=3)
@@ -118,7 +127,7 @@ async def client(store: BlobStore, clock: Clock, limits: Limits) -> AsyncIterato
     gateway = BlobGateway(
         Accounts(),
         store,
-        authorise_bearer=lambda *arguments: "no bearer here",
+        identities=Nobody(),
         authority="https://localhost:8443",
         clock=clock,
         limits=limits,

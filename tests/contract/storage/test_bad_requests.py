@@ -126,7 +126,7 @@ async def everything(client: Any) -> Any:
         ({"authorization": "SharedKey nonsense"}, "", 400, "InvalidAuthenticationInfo", "SharedKey"),
         ({"authorization": "SharedKey acct1:x"}, "", 403, "AuthenticationFailed", "x-ms-date"),
         ({"authorization": "SharedKey acct1:x", "date": LONG_AGO}, "", 403, "AuthenticationFailed", "15 minutes"),
-        ({"authorization": "Bearer x"}, "", 403, "AuthorizationPermissionMismatch", "no bearer here"),
+        ({"authorization": "Bearer x"}, "", 401, "InvalidAuthenticationInfo", "no bearer here"),
         ({}, "sig=x", 403, "AuthenticationFailed", "String to sign"),
         ({}, "sig=x&sv=2021-08-06&ss=b&srt=sco&sp=r&se=2000-01-01", 403, "AuthenticationFailed", "did not match"),
         ({}, "sig=%FF&sr=c&sv=2099-01-01", 403, "AuthenticationFailed", "did not match"),

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
+from lazulite.core.arm_id import PROVIDER
 from lazulite.core.extras import install_command
-from lazulite.core.principal import Principal
 from lazulite.server import mlflow_pages
 from lazulite.server.compose import DEFAULT_WORKSPACE, Addresses, Platform, compose
 from lazulite.server.home import Keys, prepare
 from lazulite.server.settings import Settings, SettingsError
-from lazulite.store import runs
+from lazulite.store import resources, runs
 
 BASE = "http://localhost:8080"
 ROOT = f"/mlflow/rest{DEFAULT_WORKSPACE}"
@@ -178,10 +178,17 @@ async def test_a_workspace_one_may_not_read_gives_no_code(
     assert (await browser.get(f"{ROOT}/")).status_code == 403
 
 
-async def test_a_job_signs_no_browser_in(platform: Platform, browser: httpx.AsyncClient) -> None:
-    issuer: Any = platform.application._issuer  # type: ignore[attr-defined]
-    job = Principal("p", "job j", "Job", run="j", workspace=DEFAULT_WORKSPACE)
-    headers = {"Authorization": f"Bearer {issuer.issue(job, 'x')[0]}"}
+@pytest.mark.parametrize("behalf", [False, True])
+async def test_a_job_signs_no_browser_in(
+    platform: Platform, keys: Keys, browser: httpx.AsyncClient, behalf: bool
+) -> None:
+    claims: Any = platform.application._claims  # type: ignore[attr-defined]
+    spec = {"properties": {"identity": {"identityType": "UserIdentity"}}, "submittedBy": keys.tenant}
+    row = resources.new(f"{DEFAULT_WORKSPACE}/jobs/j", f"{PROVIDER}/workspaces/jobs", spec, state="Running")
+    await platform.database.write(lambda c: resources.insert(c, row, by="somebody"))
+    job = await claims.of_job(DEFAULT_WORKSPACE, "j", keys.tenant)
+    caller = await claims.of_submitter(job) if behalf else job
+    headers = {"Authorization": f"Bearer {claims.issuer.issue(caller, 'x')[0]}"}
     refused = await browser.post("/lazulite/sign-in-codes", json={"workspace": DEFAULT_WORKSPACE}, headers=headers)
     assert refused.status_code == 403
 
@@ -189,7 +196,9 @@ async def test_a_job_signs_no_browser_in(platform: Platform, browser: httpx.Asyn
 @pytest.mark.parametrize(
     ("to", "expected"),
     [("/mlflow/mlw-default", "/mlflow/mlw-default"), ("https://evil.example/", None), ("//evil.example/", None),
-     ("/mlflow", None), ("/mlflow/a\r\nSet-Cookie: x=y", "/mlflow/a%0D%0ASet-Cookie:%20x=y")],
+     ("/mlflow", None), ("/mlflow/../lazulite/sign-out", None), ("/mlflow/%2e%2e/lazulite/sign-out", None),
+     ("/mlflow/a/../b/?c=/../d", "/mlflow/b/?c=/../d"), ("/mlflow/..", None), ("/mlflow\\..\\lazulite", None),
+     ("/mlflow/a\r\nSet-Cookie: x=y", "/mlflow/a%0D%0ASet-Cookie:%20x=y")],
 )  # fmt: skip
 async def test_signing_in_leads_back_to_our_own_pages_alone(
     platform: Platform, keys: Keys, browser: httpx.AsyncClient, to: str, expected: str | None

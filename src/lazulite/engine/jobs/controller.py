@@ -103,9 +103,9 @@ class JobController:
         status, observation = await self._observe(job, status, cancel)
         return await self._do(job, status, decide(status, cancel, observation, self._now()))
 
-    async def plan(self, job: Resource) -> Planned:
-        """What the agent of a job would be told if it began now. Raises ApiError."""
-        return await self._plan(job, job_status.read(job.status))
+    async def plan(self, job: Resource, token: str) -> Planned:
+        """What the agent of a job would be told if it began now, with that token. Raises ApiError."""
+        return await self._plan(job, job_status.read(job.status), token)
 
     async def _observe(self, job: Resource, status: JobStatus, cancel: bool) -> tuple[JobStatus, Observation | None]:
         """How the run stands; a run that a server started and did not live to note is found again first."""
@@ -182,12 +182,12 @@ class JobController:
         await self._database.write(lambda c: _store(c, job, begun, release=False))
         return steps.LOOK_S
 
-    async def _plan(self, job: Resource, status: JobStatus) -> Planned:
+    async def _plan(self, job: Resource, status: JobStatus, token: str | None = None) -> Planned:
         facts = await self._database.read(lambda c: gather(c, job, self._storage, status.compute))
         environment = await self._environments.plan(facts)
-        workspace = arm_id.workspace_of(job.id)
-        submitter = str(job.spec.get("submittedBy", ""))
-        token = self._tokens.job_token(workspace, job.name, submitter, timeout_s(job.properties))
+        if token is None:
+            submitter = str(job.spec.get("submittedBy", ""))
+            token = self._tokens.job_token(facts.workspace, job.name, submitter, timeout_s(job.properties))
         return build(job, facts, environment, self._settings, self._storage, token)
 
     async def _refused(self, job: Resource, status: JobStatus, error: BackendError) -> float | None:

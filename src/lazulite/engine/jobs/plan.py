@@ -97,7 +97,7 @@ def build(
         shm_size=str((properties.get("resources") or {}).get("shmSize") or _SHM_SIZE),
         ca_bundle=settings.ca_bundle,
     )
-    secrets = RunSecrets(variables=_secret_variables(token), queries=queries)
+    secrets = RunSecrets(variables=_secret_variables(token, properties, settings), queries=queries)
     return Planned(plan, secrets, described(job, facts), _notes(properties, facts))
 
 
@@ -167,8 +167,16 @@ def asset_name(job: str, output: str, output_type: str) -> str:
     return f"azureml_{job}_output_{kind}_{output}"
 
 
-def _secret_variables(token: str) -> dict[str, str]:
-    return {"AZUREML_RUN_TOKEN": token, "MLFLOW_TRACKING_TOKEN": token, "IDENTITY_HEADER": token}
+def _secret_variables(token: str, properties: Json, settings: EngineSettings) -> dict[str, str]:
+    found = {"AZUREML_RUN_TOKEN": token, "MLFLOW_TRACKING_TOKEN": token, "IDENTITY_HEADER": token}
+    if _identity_type(properties) == "useridentity":
+        # AzureMLOnBehalfOfCredential sends no header: the address is its key.
+        found["OBO_ENDPOINT"] = f"{settings.http_url}/obo/token/{token}"
+    return found
+
+
+def _identity_type(properties: Json) -> str:
+    return str((properties.get("identity") or {}).get("identityType") or "AMLToken").lower()
 
 
 class _Places:
@@ -357,7 +365,7 @@ def _notes(properties: Json, facts: Facts) -> tuple[str, ...]:
     if facts.compute and kind not in ("AmlCompute", "ComputeInstance"):
         name = facts.compute.name
         notes.append(f"The compute '{name}' is attached as {kind}; its jobs run on this server's own machine.")
-    identity = str((properties.get("identity") or {}).get("identityType") or "AMLToken")
-    if identity.lower() != "amltoken":
+    if _identity_type(properties) not in ("amltoken", "useridentity"):
+        identity = properties["identity"]["identityType"]
         notes.append(f"The identity {identity} is not lent to jobs: this one acts with a token of its own.")
     return tuple(notes)

@@ -171,7 +171,8 @@ def test_interactive_services_are_said_not_to_be_started(world: EngineWorld) -> 
 @pytest.mark.parametrize(
     ("identity", "expected"),
     [
-        ("UserIdentity", ("The identity UserIdentity is not lent to jobs: this one acts with a token of its own.",)),
+        ("Managed", ("The identity Managed is not lent to jobs: this one acts with a token of its own.",)),
+        ("UserIdentity", ()),
         ("AMLToken", ()),
     ],
 )
@@ -179,6 +180,15 @@ def test_another_identity_than_the_jobs_own_is_said_not_to_be_lent(
     world: EngineWorld, identity: str, expected: tuple[str, ...]
 ) -> None:
     assert planned(world, identity={"identityType": identity}).notes == expected
+
+
+@pytest.mark.parametrize("identity", ["UserIdentity", "AMLToken", None])
+def test_a_job_with_its_submitters_identity_is_told_where_to_get_a_token_of_it(
+    world: EngineWorld, identity: str | None
+) -> None:
+    found = planned(world, identity=identity and {"identityType": identity}).secrets.variables
+    expected = f"http://localhost:8080/obo/token/{found['IDENTITY_HEADER']}" if identity == "UserIdentity" else None
+    assert found.get("OBO_ENDPOINT") == expected
 
 
 def test_artifacts_lie_with_the_run(world: EngineWorld) -> None:

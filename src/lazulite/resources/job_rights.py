@@ -1,0 +1,135 @@
+"""What a job may write: the one rule that ARM, storage, MLflow and run history hold its token to.
+
+Runs: `store.run_reach`. Here: places in storage, and assets. Nothing here is asked of people and service principals.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import Enum
+
+from sqlalchemy.engine import Connection
+
+from lazulite.core import sas
+from lazulite.core.clock import utc_now
+from lazulite.core.errors import ApiError
+from lazulite.core.principal import Principal, job_refusal
+from lazulite.model import job_status
+from lazulite.resources import places, storage_accounts
+from lazulite.resources.declaration import Reading, Write
+from lazulite.resources.places import Location
+from lazulite.store import resources, run_reach, runs
+from lazulite.store.artifacts import RUN_CONTAINER, RUN_ORIGIN
+from lazulite.store.locations import StorageLocator
+from lazulite.store.resources import Json
+
+#: Where clients put the files of a new asset: a folder named after what it holds, or a container of its own.
+_UPLOADS = "LocalUpload"
+_CODE = "code-"
+_DESCRIBING = frozenset({"description", "tags", "stage", "properties"})
+
+
+class Place(Enum):
+    OWN = "own"
+    UPLOAD = "upload"  # of a new asset, as long as nobody else's files are there
+    OTHER = "other"
+
+
+def place(
+    c: Connection, storage: StorageLocator, job: Principal, account: str, container: str, path: str
+) -> tuple[Place, str]:
+    """Whose place a path of an account of ours is, from a job's point of view; of an upload, the folder it is in."""
+    if not path or job.run is None or job.workspace is None:
+        return Place.OTHER, ""
+    if _of_own_run(c, storage, job.workspace, job.run, account, container, path):
+        return Place.OWN, ""
+    if any(_within(out, account, container, path) for out in _outputs(c, storage, job.workspace, job.run)):
+        return Place.OWN, ""
+    parts = path.split("/")
+    if parts[0] == _UPLOADS and len(parts) > 2:
+        return Place.UPLOAD, "/".join(parts[:2])
+    if container.startswith(_CODE) and not _is_share(c, job.workspace, container):
+        return Place.UPLOAD, ""
+    return Place.OTHER, ""
+
+
+def check_change(write: Write) -> None:
+    """Of an asset that is there a job may change the description, tags and stage. Raises ApiError 403."""
+    if write.existing is not None:
+        archived = write.archived != write.existing.archived
+        check_described(write.principal, write.id, write.existing.properties, write.properties, archived)
+
+
+def check_described(caller: Principal, id_: str, before: Json, after: Json, archived: bool) -> None:
+    """Raises ApiError 403 where a job would change more of something than what describes it."""
+    if caller.run is None:
+        return
+    changed = [n for n in {*before, *after} - _DESCRIBING - {"isArchived"} if before.get(n) != after.get(n)]
+    if archived or changed:
+        what = "archive or restore" if archived else f"change {', '.join(sorted(changed))} of"
+        name = id_.split("/workspaces/", 1)[-1].partition("/")[2]
+        raise ApiError(403, "AuthorizationFailed", job_refusal(caller.run, f"{what} '{name}'"), target="properties")
+
+
+def container_sas(reading: Reading, account: str, key: str, container: str, hours: float) -> str:
+    """A SAS that reads and writes a container; one that is given to a job does what the job may, and ends with it."""
+    caller, expires = reading.principal, utc_now() + dt.timedelta(hours=hours)
+    if caller.run is None:
+        return sas.container_sas(account, key, container, "racwdl", expires)
+    holder = sas.Holder(caller.id, reading.services.tenant, mark(caller))
+    return sas.delegated_sas(account, key, container, "racwdl", expires, holder, start=utc_now())
+
+
+def mark(job: Principal) -> str:
+    """What a signature carries that was made for a job."""
+    return f"{job.birth}/{job.run}{job.workspace}"
+
+
+def marked(object_id: str, text: str) -> Principal | None:
+    """The job that a signature was made for; None where it was made for none."""
+    birth, _, rest = text.partition("/")
+    run, slash, workspace = rest.partition("/")
+    if not workspace.lower().startswith("subscriptions/"):
+        return None
+    return Principal(object_id, f"job {run}", "Job", run=run, workspace=slash + workspace, birth=birth)
+
+
+def _of_own_run(
+    c: Connection, storage: StorageLocator, workspace: str, job: str, account: str, container: str, path: str
+) -> bool:
+    """Whether the path is in the folder of a run that the job may write to."""
+    origin, _, rest = path.partition("/")
+    folder = rest.partition("/")[0]
+    if origin != RUN_ORIGIN or not folder.startswith(RUN_CONTAINER):
+        return False
+    run = runs.get(c, workspace, folder.removeprefix(RUN_CONTAINER))
+    if run is None or not _within(places.artifacts(c, workspace, storage, run.run_id), account, container, path):
+        return False
+    return run_reach.may_write(c, workspace, run, job)
+
+
+def _outputs(c: Connection, storage: StorageLocator, workspace: str, job: str) -> list[Location]:
+    """The places of a job's declared outputs, which its status says once it is launched."""
+    row = resources.get(c, f"{workspace}/jobs/{job}")
+    if row is None:
+        return []
+    found = []
+    for output in job_status.read(row.status).outputs.values():
+        try:
+            found.append(places.locate(c, workspace, storage, output.uri, output.type))
+        except ApiError:
+            continue  # its datastore is gone
+    return found
+
+
+def _is_share(c: Connection, workspace: str, container: str) -> bool:
+    """Whether it is the working directory of the workspace, whose name begins as that of an upload of code."""
+    row = resources.get(c, workspace)
+    return row is None or container in storage_accounts.containers(str(row.properties.get("workspaceId")))[1]
+
+
+def _within(where: Location, account: str, container: str, path: str) -> bool:
+    if where.account != account or where.container != container:
+        return False
+    top = where.path.strip("/")
+    return not top or path == top or path.startswith(f"{top}/")
