@@ -17,12 +17,12 @@ _ARM = "https://management.azure.com"
 _MLFLOW_S = 30 * 24 * 3600
 
 
-def token(server: Server, audience: str, lifetime_s: int = 3600) -> str:
-    """A bearer token of the home's owner for `audience`. Raises CommandError."""
+def token(server: Server, audience: str, lifetime_s: int = 3600, key: str | None = None) -> str:
+    """A bearer token for `audience` of whom `key` belongs to, by default the home's owner. Raises CommandError."""
     query = f"api-version=2019-08-01&resource={quote(audience, safe='')}&lifetime_s={lifetime_s}"
     url = f"{server.http_url}/msi/token?{query}"
     try:
-        answer = get_json(url, headers={"X-IDENTITY-HEADER": server.user_key()})
+        answer = get_json(url, headers={"X-IDENTITY-HEADER": key or server.user_key()})
         return str(answer["access_token"])
     except (Refused, Unreachable, KeyError) as error:
         raise CommandError(
@@ -49,6 +49,16 @@ def principals(server: Server) -> list[dict[str, Any]]:
 def create_principal(server: Server, name: str, role: str, scope: str | None) -> dict[str, Any]:
     """The new principal, with its `id` and the `secret` that is told only now. Raises CommandError."""
     return call(server, "POST", "/lazulite/principals", {"name": name, "role": role, "scope": scope or "/"})
+
+
+def rotate_principal(server: Server, identifier: str) -> dict[str, Any]:
+    """The principal with its new `secret`, which is told only now. Raises CommandError."""
+    return call(server, "POST", f"/lazulite/principals/{quote(identifier, safe='')}/rotate", {})
+
+
+def mlflow_token(server: Server, key: str) -> str:
+    """A token for MLflow's clients of whom the key belongs to. Raises CommandError."""
+    return token(server, _ML, _MLFLOW_S, key)
 
 
 def delete_principal(server: Server, identifier: str) -> None:

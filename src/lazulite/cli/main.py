@@ -227,19 +227,42 @@ def _add_principal(commands: Any) -> None:
         "create",
         principal.create,
         "make a service principal",
-        description="Make a service principal and print the AZURE_* variables to sign in with. Its secret is shown once.",
+        description="Make a service principal and print the variables with which every client of a shell, MLflow's too, "
+        "acts as it. Its secret is shown once.",
         examples="  lazulite principal create ci --role Contributor\n"
+        '  eval "$(lazulite principal create viewer --role Reader)"\n'
         "  lazulite principal create ana --role 'AzureML Data Scientist'",
     )
     made.add_argument("name", metavar="NAME")
     made.add_argument("--role", required=True, metavar="ROLE", help="one of: " + ", ".join(principal.ROLES))
     made.add_argument("--scope", metavar="ID", help="ARM id the role holds on (default: everything)")
-    made.add_argument("--shell", choices=shells.SHELLS, help="whose language to write (default: that of $SHELL)")
-    made.add_argument("--json", action="store_true", help="as JSON")
+    _add_form(made)
+    rotated = add_command(
+        verbs,
+        "rotate",
+        principal.rotate,
+        "replace a principal's key",
+        description="Make a new key for a principal. The old one, the tokens got with it and the browsers it signed in are "
+        "refused from that moment on; jobs that it submitted go on, with tokens of their own. The key of the home's "
+        "owner ('local user') is written into the home: set the variables of every shell again.",
+        examples='  eval "$(lazulite principal rotate viewer)"\n  lazulite principal rotate "local user"',
+    )
+    rotated.add_argument("name", metavar="NAME", help="name or id, as `lazulite principal list` shows them")
+    _add_form(rotated)
     listed = add_command(verbs, "list", principal.show, "list principals and their roles")
     listed.add_argument("--json", action="store_true", help="as JSON")
-    removed = add_command(verbs, "delete", principal.delete, "delete a principal; its tokens stop working")
+    removed = add_command(
+        verbs, "delete", principal.delete, "delete a principal; its key, tokens and jobs' tokens stop working"
+    )
     removed.add_argument("id", metavar="ID", help="as `lazulite principal list` shows it")
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shell", choices=shells.SHELLS, help="whose language to write (default: that of $SHELL)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--json-auth", action="store_true", help="as `az ad sp create-for-rbac --json-auth` prints it, for workflows"
+    )
 
 
 def _version(arguments: argparse.Namespace) -> int:
