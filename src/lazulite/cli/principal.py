@@ -11,7 +11,8 @@ from typing import Any
 from lazulite.cli import client, shells
 from lazulite.cli.errors import OK, CommandError
 from lazulite.cli.home import Server, home_folder, required_server
-from lazulite.cli.variables import LEFTOVERS, SUBSCRIPTION, Changes
+from lazulite.cli.variables import LEFTOVERS, Changes
+from lazulite.core.command_line import SUBSCRIPTION
 
 ROLES = ("Owner", "Contributor", "Reader", "AzureML Data Scientist", "AzureML Registry User")
 

@@ -15,7 +15,7 @@ from lazulite.core.clock import utc_now
 from lazulite.core.errors import ApiError
 from lazulite.core.principal import Principal, job_refusal
 from lazulite.model import job_status
-from lazulite.resources import places, storage_accounts
+from lazulite.resources import places
 from lazulite.resources.declaration import Reading, Write
 from lazulite.resources.places import Location
 from lazulite.store import resources, run_reach, runs
@@ -124,8 +124,8 @@ def _outputs(c: Connection, storage: StorageLocator, workspace: str, job: str) -
 
 def _is_share(c: Connection, workspace: str, container: str) -> bool:
     """Whether it is the working directory of the workspace, whose name begins as that of an upload of code."""
-    row = resources.get(c, workspace)
-    return row is None or container in storage_accounts.containers(str(row.properties.get("workspaceId")))[1]
+    row = resources.get(c, f"{workspace}/datastores/workspaceworkingdirectory")
+    return row is None or container == row.properties.get("fileShareName")
 
 
 def _within(where: Location, account: str, container: str, path: str) -> bool:

@@ -114,6 +114,7 @@ class StorageAccounts:
             async for blob in _blobs(self._store, Files(account, container, path)):
                 if not any(blob.name == name or blob.name.startswith(f"{name}/") for name in kept):
                     await self._store.delete(account, container, blob.name)
+
     async def claim_upload(self, job: str, account: str, container: str, folder: str) -> bool:
         """Whether a folder (or with an empty one the container) is that job's to upload a new asset into.
 
@@ -138,7 +139,6 @@ class StorageAccounts:
         for key in list(self._uploads):
             if any((key[2] or key[1]) in address for address in addresses):
                 self._uploads.pop(key, None)
-
 
     def _changed(self, keys: frozenset[str]) -> None:
         if any("/providers/microsoft.storage/storageaccounts/" in key for key in keys):
