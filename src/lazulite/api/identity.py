@@ -254,7 +254,7 @@ class _Identity:
     async def run_token(self, request: Request) -> Response:
         """A fresh token for a run, as the azureml-mlflow plugin asks for before the old one expires.
 
-        Of a run that is no job's the caller gets one of its own.
+        A person gets one that reaches the run alone, and ends with the person's key.
         """
         caller, workspace, name = principal(request), workspace_id(request), request.path_params["run"]
         run = await self._context.database.read(lambda c: runs.get(c, workspace, name))
@@ -262,8 +262,7 @@ class _Identity:
             raise not_found(f"There is no run '{name}' in this workspace.", "runId")
         if caller.run is not None and caller.run.lower() != name.lower():
             raise ApiError(403, "AuthorizationFailed", f"The token of run '{caller.run}' reaches that run alone.")
-        holder = caller if caller.job or not run.job else await self._claims.of_job(workspace, run.run_id, caller.id)
-        await self._claims.check(holder)
+        holder = caller if caller.job else await self._claims.by_hand(workspace, run.run_id, caller)
         token, expires = self._issuer.issue(holder, "https://ml.azure.com", lifetime_s=_left(caller, None))
         expiry = iso(dt.datetime.fromtimestamp(expires, dt.UTC))
         return JsonResponse({"token": token, "expiryTimeUtc": expiry})

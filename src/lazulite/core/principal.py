@@ -11,7 +11,7 @@ class Principal:
 
     A job's token has `run` and `workspace`, and reaches that run and that workspace and nothing else. One that a job has
     on behalf of its submitter has `behalf_of` (the job) and `workspace`, and reaches what the submitter does. Both end with
-    the job; with `stepping`, whoever steps into a job by hand holds it, and it ends with that person's key.
+    the job; with `stepping`, a person holds it by hand, who steps into a job say, and it ends with that person's key.
     """
 
     id: str

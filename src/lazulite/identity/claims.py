@@ -96,6 +96,10 @@ class Claims:
         life = await self.life(workspace_id, job)
         return Principal(principal_id, f"job {job}", "Job", run=job, workspace=workspace_id, birth=life.birth)
 
+    async def by_hand(self, workspace_id: str, run: str, caller: Principal) -> Principal:
+        """Who has the rights of a job or run without being it, whether or not it is over: `caller`, a person."""
+        return replace(await self.of_job(workspace_id, run, caller.id), stepping=True, key=caller.key)
+
     async def of_submitter(self, job: Principal) -> Principal:
         """Who acts for the submitter inside of a job, given the job's own principal. Raises ApiError 403."""
         if job.run is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
 
 import msgspec
 from starlette.requests import Request
@@ -11,7 +10,6 @@ from starlette.responses import Response
 
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, not_found
-from lazulite.core.principal import Principal
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, principal, workspace_id
 from lazulite.engine.engine import Engine
 from lazulite.identity.claims import Claims
@@ -36,18 +34,13 @@ def route(database: Database, engine: Engine, claims: Claims) -> Route:
         if "transfer" in (job.spec.get("resolved") or {}):
             text = f"'{job.spec.get('node', name)}' copies data and runs no command: there is nothing to step into."
             raise ApiError(400, "NothingToStepInto", text, target="node")
-        made = await engine.plan(job, await _token(claims, caller, workspace, job.name))
+        stepping = await claims.by_hand(workspace, job.name, caller)
+        made = await engine.plan(job, claims.issuer.issue(stepping, "https://ml.azure.com")[0])
         return JsonResponse({"plan": msgspec.to_builtins(made.plan), "secrets": msgspec.to_builtins(made.secrets)})
 
     return Route(
         "GET", f"/lazulite{WORKSPACE}/jobs/{{job}}/plan", f"{PROVIDER}/workspaces/jobs/read", plan, "Server.plan_of_job"
     )
-
-
-async def _token(claims: Claims, caller: Principal, workspace: str, job: str) -> str:
-    """The rights of the job's own token, for as long as the caller's key is good: the job may be over."""
-    stepping = replace(await claims.of_job(workspace, job, caller.id), stepping=True, key=caller.key)
-    return claims.issuer.issue(stepping, "https://ml.azure.com")[0]
 
 
 def _require_own_machine(request: Request) -> None:
