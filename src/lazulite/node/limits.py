@@ -244,6 +244,8 @@ class Enforced:
         """The limit that the end of a failed command speaks of, as one sentence; empty where it does not."""
         if self.run.container and self.asked["memory_bytes"] is not None and exit_code in KILLED:
             return f"the process was killed, mostly for using more than {self.memory()}. {self.more()}"
+        if "No space left on device" in said or "Disk quota exceeded" in said:
+            return disk.full(self.run.folder)
         if self.asked["open_files"] is not None and "Too many open files" in said:
             return (
                 f"each process of the job may have {self.asked['open_files']} files open: close some, or raise the server's "

@@ -5,10 +5,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lazulite.model.run_plan import Isolation
@@ -16,7 +17,7 @@ from lazulite.node import marks
 from lazulite.node.output import LONGEST_HELD
 from lazulite.node.status import start_ticks
 
-from .conftest import AgentRun, until
+from .conftest import AgentRun, an_environment, until
 
 ARun = Callable[..., AgentRun]
 
@@ -128,6 +129,29 @@ def test_who_prints_without_end_can_be_cancelled(a_run: ARun) -> None:
     run.wait("running")
     (run.folder / "cancel").touch()
     assert run.wait()["outcome"] == "canceled"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if os.getuid() or not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root may mount a small file system, where a container lets it")
+    yield folder
+    until(lambda: subprocess.run(["umount", str(folder)], capture_output=True).returncode == 0)
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by the full log"])
+def test_a_full_disk_is_named_and_the_last_word_is_written(a_run: ARun, small_disk: Path, ends: str) -> None:
+    rest = "exit 1" if ends == "by itself" else "while :; do echo a line; done"
+    plan = a_run(f"cat /dev/zero > big; {rest}", environment=an_environment(requirements=[], key="none")).plan
+    run = AgentRun(small_disk / "run", msgspec.structs.replace(plan, artifacts=str(small_disk / "artifacts"))).start()
+    status = run.wait()
+    assert status["outcome"] == "failed"
+    assert f"The disk of {small_disk}" in status["error"]["message"]
+    until(lambda: not Path(f"/proc/{status['pid']}").exists())
 
 
 def test_a_log_that_does_not_fit_on_the_disk_fails_the_job(a_run: ARun) -> None:
