@@ -153,8 +153,8 @@ class Enforced:
         if not self.counted("memory"):
             found[resource.RLIMIT_DATA] = self.asked["memory_bytes"]
         if not self.counted("pids") and self.asked["processes"] is not None and os.getuid():
-            # It counts all that the user runs on the machine: a brake on what the watch cannot catch up with.
-            found[resource.RLIMIT_NPROC] = self.asked["processes"] + processes.of_user(os.getuid())
+            # It counts all that the user runs on the machine: a brake, beyond what the watch ends the job for.
+            found[resource.RLIMIT_NPROC] = 2 * self.asked["processes"] + processes.of_user(os.getuid())
         return {number: value for number, value in found.items() if value is not None}
 
     def started(self, rank: "Rank", pid: int) -> None:

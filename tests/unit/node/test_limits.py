@@ -46,7 +46,7 @@ def test_what_no_group_counts_each_process_is_limited_in(tmp_path: Path, monkeyp
     found = enforced(tmp_path, ALL).rlimits()
     assert found == {
         resource.RLIMIT_DATA: 14 * GIB,
-        resource.RLIMIT_NPROC: 309,
+        resource.RLIMIT_NPROC: 318,
         resource.RLIMIT_NOFILE: 7,
         resource.RLIMIT_FSIZE: GIB,
     }
