@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -71,6 +72,14 @@ class Route:
 def principal(request: Request) -> Principal:
     """Who calls, verified by the server before the handler ran."""
     return cast(Principal, request.scope["lazulite.principal"])
+
+
+def from_own_machine(request: Request) -> bool:
+    """Whether the client is on the server's machine: paths there and how to step into jobs are nobody else's matter."""
+    try:
+        return ipaddress.ip_address(request.client.host if request.client else "").is_loopback
+    except ValueError:
+        return False
 
 
 def workspace_id(request: Request) -> str:

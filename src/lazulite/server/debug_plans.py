@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, not_found
-from lazulite.core.web import WORKSPACE, JsonResponse, Route, principal, workspace_id
+from lazulite.core.web import WORKSPACE, JsonResponse, Route, from_own_machine, principal, workspace_id
 from lazulite.engine.engine import Engine
 from lazulite.identity.claims import Claims
 from lazulite.store import resources
@@ -44,10 +42,5 @@ def route(database: Database, engine: Engine, claims: Claims) -> Route:
 
 
 def _require_own_machine(request: Request) -> None:
-    host = request.client.host if request.client else ""
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return
-    except ValueError:
-        pass
-    raise ApiError(403, "AuthorizationFailed", "A job can be stepped into on the server's own machine alone.")
+    if not from_own_machine(request):
+        raise ApiError(403, "AuthorizationFailed", "A job can be stepped into on the server's own machine alone.")

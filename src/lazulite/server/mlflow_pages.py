@@ -16,12 +16,11 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from lazulite.core import paths
 from lazulite.core.errors import not_found
-from lazulite.core.extras import install_command
 from lazulite.core.web import AUTHENTICATED, PUBLIC, WORKSPACE, Handler, Route, principal
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
 from lazulite.server.pages import error_page, page
-from lazulite.server.sign_in import SignInPage, workspace_path
+from lazulite.server.sign_in import SignInPage, install_line, workspace_path
 from lazulite.store import resources
 from lazulite.store.database import Database
 
@@ -69,10 +68,9 @@ def routes(built: Path | None, database: Database, directory: Directory, sign_in
     ]  # fmt: skip
 
 
-async def _not_installed(_request: Request) -> Response:
-    command = escape(install_command("mlflow-ui"))
-    body = f"<p>Install them beside the server, then start it again:</p><pre><code>{command}</code></pre>"
-    return page("MLflow's pages are not installed", "They are an extra of Lazulite.", body, status=501)
+async def _not_installed(request: Request) -> Response:
+    what = "They are an extra of Lazulite, to be installed beside the server."
+    return page("MLflow's pages are not installed", what, install_line(request), status=501)
 
 
 def _index(built: Path) -> Handler:

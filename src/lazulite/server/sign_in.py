@@ -17,7 +17,16 @@ from starlette.responses import RedirectResponse, Response
 from lazulite.core.command_line import options_for, sign_in_command
 from lazulite.core.errors import ApiError, bad_request, not_found
 from lazulite.core.extras import install_command
-from lazulite.core.web import AUTHENTICATED, PUBLIC, JsonResponse, Route, json_body, principal, workspace_id
+from lazulite.core.web import (
+    AUTHENTICATED,
+    PUBLIC,
+    JsonResponse,
+    Route,
+    from_own_machine,
+    json_body,
+    principal,
+    workspace_id,
+)
 from lazulite.identity.directory import Directory
 from lazulite.resources import workspaces
 from lazulite.server.pages import PRIVATE, error_page, job_address, page
@@ -74,8 +83,8 @@ def routes(sessions: Sessions, directory: Directory, database: Database, page: S
 class SignInPage:
     """What a browser sees that is not signed in: the command that leads back to where it wanted to go.
 
-    `home` is what commands need as --home, `mlflow` whether MLflow's pages are installed. The page tells nothing that
-    the address does not say.
+    `home` is what commands need as --home, `mlflow` whether MLflow's pages are installed. Beyond what the address says
+    the page tells paths, and those to its own machine alone.
     """
 
     def __init__(self, home: str, *, mlflow: bool) -> None:
@@ -90,20 +99,28 @@ class SignInPage:
     def form(self, request: Request, stay: str = "") -> str:
         command, note = escape(self._command(request)), ""
         if not self.mlflow and "job" not in request.path_params:
-            note = (
-                "<p>NAME is that of a job; <code>lazulite job list</code> has them. MLflow's pages are not installed; "
-                f"this adds them:</p><pre><code>{escape(install_command('mlflow-ui'))}</code></pre>"
-            )
+            note = "<p>NAME is that of a job; <code>lazulite job list</code> has them. MLflow's pages are not installed.</p>"
+            note += install_line(request)
         return _FORM.format(script=_SCRIPT, stay=stay, command=command, note=note)
 
     def _command(self, request: Request) -> str:
         """`lazulite ui` for the workspace and the job that the address names."""
         asked = request.path_params
-        options = options_for(workspace_id(request) if "group" in asked else "", self.home)
+        options = options_for(
+            workspace_id(request) if "group" in asked else "", self.home if from_own_machine(request) else ""
+        )
         if "job" in asked:
             return sign_in_command(options, asked["job"])
         # Without MLflow's pages there is something to see of a job alone.
         return sign_in_command(options, None if self.mlflow else "NAME")
+
+
+def install_line(request: Request) -> str:
+    """How MLflow's pages are added, as HTML; empty for other machines, whose business our folders are not."""
+    if not from_own_machine(request):
+        return ""
+    command = escape(install_command("mlflow-ui"))
+    return f"<p>This adds them; start the server again afterwards:</p><pre><code>{command}</code></pre>"
 
 
 def workspace_path(workspace: str) -> str:

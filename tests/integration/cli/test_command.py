@@ -193,3 +193,22 @@ def test_mlflow_goes_to_the_workspace_of_the_config_json(home: Path, tmp_path: P
     assert tracking("--workspace", "mlw-default").stdout.endswith("/workspaces/mlw-default\n")
     refused = tracking("--workspace", "nonesuch")
     assert (refused.returncode, "nonesuch" in refused.stderr) == (1, True)
+
+
+def test_activate_leaves_a_config_json_where_it_is_asked_for(home: Path, tmp_path: Path) -> None:
+    program = (
+        "import lazulite, os; home = os.environ['WHERE'];"
+        "print(lazulite.activate(home)); print(os.listdir('.'));"
+        "print(lazulite.activate(home, config=True).config); print(lazulite.activate(home).config)"
+    )
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    environ = os.environ | {"WHERE": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environ, capture_output=True, text=True, check=True
+    )
+    said, there, written, found = done.stdout.splitlines()
+    assert "lazulite.activate(config=True) writes it" in said
+    assert there == "[]"
+    assert written == found == str(folder / "config.json")
+    assert json.loads((folder / "config.json").read_text())["workspace_name"] == "mlw-default"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.server.job_world import GRAPH, PAGE, job, sign_in
+from tests.unit.server.job_world import BASE, GRAPH, PAGE, job, sign_in
 
 from lazulite.core.extras import install_command
 from lazulite.server.compose import DEFAULT_WORKSPACE, Platform
@@ -92,6 +92,16 @@ async def test_the_sign_in_page_names_the_command_that_leads_back(browser: httpx
     said = (await browser.get("/lazulite/sign-in")).text
     assert "lazulite ui --job NAME" in said
     assert "mlflow-ui" in said
+
+
+async def test_folders_of_the_server_are_shown_to_its_own_machine_alone(platform: Platform, tmp_path: Path) -> None:
+    far = httpx.ASGITransport(platform.application, client=("192.0.2.7", 4711))
+    async with httpx.AsyncClient(transport=far, base_url=BASE) as browser:
+        for address in (PAGE, "/lazulite/sign-in", "/mlflow/mlw-default"):
+            said = (await browser.get(address)).text
+            assert str(tmp_path) not in said
+            assert "pip install" not in said
+        assert "<code>lazulite ui --job p</code>" in (await browser.get(PAGE)).text
 
 
 @pytest.mark.parametrize(
