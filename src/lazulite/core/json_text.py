@@ -13,6 +13,10 @@ from lazulite.core.errors import ApiError, bad_request
 MOST_DEPTH = 100
 #: A route takes one value for so many bytes of its largest body: numbers and empty texts are what costs.
 BYTES_PER_VALUE = 64
+#: What a text within a body may hold, and a body of the ordinary size.
+DEFAULT_VALUES = 16 * 1024 * 1024 // BYTES_PER_VALUE
+#: Objects and lists of the largest bodies: each costs as much as several numbers. Of others, half the values may be such.
+MOST_CONTAINERS = 1_000_000
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -33,23 +37,30 @@ def decode(raw: bytes, most_values: int) -> dict[str, Any]:
     return document
 
 
-def check_limits(raw: bytes, most_values: int) -> None:
+def check_limits(raw: bytes, most_values: int = DEFAULT_VALUES) -> None:
     """Count in a few fast passes over the text: a document takes many times the memory. Raises ApiError 400 and 413."""
-    many, deep = raw.count(b",") >= most_values, raw.count(b"[") + raw.count(b"{") > MOST_DEPTH
-    if not many and not deep:
+    most_containers = min(most_values // 2, MOST_CONTAINERS)
+    commas, containers = raw.count(b","), _containers(raw)
+    if commas < most_values and containers <= MOST_DEPTH:
         return
     structure = _structure(raw, most_values)
-    if many and structure.count(b",") >= most_values:
-        raise _too_many(most_values)
-    if deep and _is_deeper(structure, MOST_DEPTH):
+    if commas >= most_values and structure.count(b",") >= most_values:
+        raise _too_many(most_values, "values")
+    if containers > most_containers and _containers(structure) > most_containers:
+        raise _too_many(most_containers, "objects and lists")
+    if containers > MOST_DEPTH and _is_deeper(structure, MOST_DEPTH):
         raise _too_deep()
+
+
+def _containers(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
 def _structure(raw: bytes, most_values: int) -> bytes:
     """The text without its strings. Raises ApiError 413 where it has more strings than so many values can have."""
     bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
     if bare.count(b'"') > 4 * (most_values + 1):  # a name and a text, two quotes each
-        raise _too_many(most_values)
+        raise _too_many(most_values, "values")
     return b"".join(bare.split(b'"')[::2])
 
 
@@ -90,10 +101,10 @@ def _too_deep() -> ApiError:
     return _invalid(f"The body is nested too deeply: more than {MOST_DEPTH} objects and lists within one another.")
 
 
-def _too_many(most: int) -> ApiError:
+def _too_many(most: int, what: str) -> ApiError:
     return ApiError(
         413,
         "RequestEntityTooLarge",
-        f"The body holds more than the {most} values this operation takes. Send less at a time, or a file.",
+        f"The body holds more than the {most} {what} that this operation takes. Send less at a time, or a file.",
         target="body",
     )

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.core import json_text
 from lazulite.core.numbers import whole_number
 from lazulite.store import evaluation_datasets as store
 from lazulite.store.evaluation_datasets import EvaluationDataset, Record
@@ -302,6 +303,7 @@ def _objects(name: str, text: str) -> list[Json]:
 
 
 def _parsed(name: str, text: str) -> Any:
+    json_text.check_limits(text.encode())
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.engine import Connection
 
+from lazulite.core import json_text
 from lazulite.core.errors import ApiError
 from lazulite.store import logged_models as model_store
 from lazulite.store import run_data
@@ -101,6 +102,7 @@ async def log_outputs(call: Call) -> Json:
 async def log_model(call: Call) -> Json:
     """What MLflow 1 and 2 clients say after `log_model`: kept, one after another, in a tag of the run."""
     run_id, text = call.fields.run_id(), call.fields.text("model_json")
+    json_text.check_limits(text.encode())
     try:
         model = msgspec.json.decode(text, type=dict[str, object])
     except msgspec.MsgspecError:

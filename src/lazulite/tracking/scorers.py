@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.core import json_text
 from lazulite.core.errors import ApiError
 from lazulite.store import experiments as experiment_store
 from lazulite.store import scorers as store
@@ -123,6 +124,7 @@ def _check(name: str, serialized: str) -> None:
     """Raises ApiError. What a client wrote as code is refused, as MLflow's server does unless told otherwise."""
     if not name.strip():
         raise invalid("Scorer name cannot be empty or contain only whitespace.")
+    json_text.check_limits(serialized.encode())
     try:
         document = json.loads(serialized)
     except (ValueError, RecursionError):
