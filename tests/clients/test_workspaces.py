@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from azure.ai.ml import MLClient
-from azure.ai.ml.entities import FeatureStore, Hub, Workspace
+from azure.ai.ml.entities import FeatureStore, Hub, Project, Workspace
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from tests.server_fixture import SUBSCRIPTION, RunningServer
 
@@ -73,6 +73,17 @@ def test_listing_by_kind(ml_client: MLClient) -> None:
         names = {w.name for w in ml_client.workspaces.list(scope=scope, filtered_kinds=["hub", "project"])}
         assert names == {"hub-listed"}
     assert "hub-listed" not in {w.name for w in ml_client.workspaces.list(filtered_kinds="default")}
+
+
+def test_projects_name_their_hub(ml_client: MLClient) -> None:
+    hub = ml_client.workspaces.begin_create(Hub(name="hub-of-two", location="local")).result()
+    project = ml_client.workspaces.begin_create(Project(name="project-one", location="local", hub_id=hub.id)).result()
+    assert (type(project), project.hub_id, hub.application_insights) == (Project, hub.id, None)
+    not_a_hub = ml_client.workspaces.get("mlw-default").id
+    with pytest.raises(HttpResponseError, match="'mlw-default' is not a hub"):
+        ml_client.workspaces.begin_create(Project(name="project-two", location="local", hub_id=not_a_hub)).result()
+    for name in ("project-one", "hub-of-two"):
+        ml_client.workspaces.begin_delete(name, delete_dependent_resources=True).result()
 
 
 def test_feature_stores_are_workspaces(ml_client: MLClient) -> None:

@@ -59,6 +59,12 @@ def make(reading: Reading, id_: str, kind: Kind, target: str) -> str:
             target,
             code=_TAKEN[type_],
         )
+    if type_ == TYPE and erasures.pending_account(reading.connection, name):
+        raise conflict(
+            f"The files of an account '{name}' that was deleted are still being erased. Try again in a moment.",
+            target,
+            code=_TAKEN[TYPE],
+        )
     services = reading.services
     spec: Json = {
         "location": services.location,
@@ -130,6 +136,8 @@ def erase(connection: Connection, scope: str, deleted: str | None = None) -> Non
 
     `deleted` is what they are deleted with, where that is not `scope` itself.
     """
+    if f"/providers/{PROVIDER}/".lower() in arm_id.key(scope):
+        return  # no account lies in a workspace or registry
     for row in all_accounts(connection):
         at_or_below = f"{row.key}/".startswith(f"{arm_id.key(scope)}/")
         if at_or_below and ((first := named(connection, row.name)) is None or first.key == row.key):

@@ -79,8 +79,10 @@ def _flag(_write: Write, value: Any, target: str) -> bool:
 
 def _one_of(*words: str) -> Reader:
     def reader(_write: Write, value: Any, target: str) -> str:
+        # The SDK sends some values with the name of its own enumeration: PublicNetworkAccessType.ENABLED.
+        said = str(value).rsplit(".", 1)[-1].replace("_", "").lower()
         for word in words:
-            if str(value).lower() == word.lower():
+            if said == word.lower():
                 return word
         raise validation(f"{value!r} is not valid here. Allowed: {', '.join(words)}.", target)
 

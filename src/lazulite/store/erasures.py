@@ -75,6 +75,12 @@ def pending(c: Connection, scope: str) -> bool:
     return c.execute(sa.select(erasures.c.number).where(where).limit(1)).first() is not None
 
 
+def pending_account(c: Connection, account: str) -> bool:
+    """Whether the files of a deleted account of that name are still to be erased."""
+    where = (sa.func.lower(erasures.c.account) == account.lower()) & erasures.c.container.is_(None)
+    return c.execute(sa.select(erasures.c.number).where(where).limit(1)).first() is not None
+
+
 def pending_at(c: Connection, home: str, path: str) -> bool:
     """Whether the files below `path` of the workspace `home` are still to be erased."""
     where = (erasures.c.home == arm_id.key(home)) & (erasures.c.path == path)

@@ -163,3 +163,47 @@ async def test_containers_are_not_public(world: TwoGroups, public: str) -> None:
         assert (answer.status_code, "PublicAccessNotPermitted" in answer.text) == (409, True), answer.text
         assert public in answer.text
     assert not (world.home / "storage" / account / "mine").exists()
+
+
+@pytest.mark.parametrize("form", ["datastore", "https", "wasbs"])
+async def test_models_of_mlflow_have_their_files_in_their_own_workspace(world: TwoGroups, form: str) -> None:
+    account = (await world.owner.properties(WS_B))["storageAccount"].rsplit("/", 1)[1]
+    source = {
+        "datastore": f"azureml:/{WS_B}/datastores/workspaceblobstore/paths/x".replace(f"/providers/{PROVIDER}", ""),
+        "https": f"https://localhost:8443/storage/v1/{account}/_.blob.core.windows.net/azureml/x",
+        "wasbs": f"wasbs://azureml@{account}.blob.core.windows.net/x",
+    }[form]
+    mlflow = f"/mlflow/rest{WS_A}/api/2.0/mlflow"
+    assert (await world.alice.send("POST", f"{mlflow}/registered-models/create", {"name": "m"})).status_code == 200
+    before = world.rows()
+    answer = await world.alice.send("POST", f"{mlflow}/model-versions/create", {"name": "m", "source": source})
+    assert (answer.status_code, "lies outside of this workspace" in answer.text) == (400, True), answer.text
+    assert world.rows() == before
+
+
+async def test_what_is_shared_with_a_registry_is_the_sharers_to_read(world: TwoGroups) -> None:
+    registry = f"{A}/providers/{PROVIDER}/registries/shared-a"
+    assert (await world.alice.put(registry, {})).status_code == 201
+    assert (await world.owner.put(f"{WS_B}/environments/e/versions/1", {"image": "python:3.11"})).status_code == 201
+    guid = (await world.owner.properties(WS_B))["workspaceId"]
+    source = f"azureml://locations/local/workspaces/{guid}/environments/e/versions/1"
+    body = {"properties": {"sourceAssetId": source, "destinationName": "e", "destinationVersion": "1"}}
+    before = world.rows()
+    answer = await world.alice.send("POST", f"{registry}/import", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "LinkedAuthorizationFailed"), answer.text
+    assert world.rows() == before
+
+
+async def test_a_deployment_needs_the_right_to_write_the_workspace(world: TwoGroups) -> None:
+    parameters = {"workspaceName": {"value": "new"}}
+    deployment = "providers/Microsoft.Resources/deployments/d"
+    before = world.rows()
+    assert (await world.alice.put(f"{B}/{deployment}", {"parameters": parameters})).status_code == 403
+    for properties, target in (
+        ({"templateLink": {"uri": "https://example.org"}}, "A deployment's templateLink"),
+        ({"mode": "Complete"}, "properties.mode"),
+        ({"parameters": {"workspace_name": {"value": "x"}}}, "A deployment of role assignments for a feature store"),
+    ):
+        answer = await world.alice.put(f"{A}/{deployment}", {"parameters": parameters, **properties})
+        assert answer.json()["error"]["target"] == target, answer.text
+    assert world.rows() == before

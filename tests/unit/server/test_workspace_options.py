@@ -163,3 +163,17 @@ async def test_a_deployment_does_not_take_anothers_account_name(world: TwoGroups
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "LinkedAuthorizationFailed")
     assert world.rows() == before
+
+
+async def test_the_name_of_a_deleted_account_is_free_once_its_files_are_gone(world: TwoGroups) -> None:
+    account = (await world.alice.properties(WS_A))["storageAccount"]
+    assert (await world.alice.send("DELETE", account)).status_code == 200
+    parameters = {"storageAccountName": account.rsplit("/", 1)[1]}
+    answer = await deploy(world, parameters)
+    assert answer.status_code == 409, answer.text
+    assert "still being erased" in answer.json()["error"]["message"]
+    await world.platform.engine.loop.sweep()
+    await world.platform.engine.loop.settle()
+    answer = await deploy(world, parameters)
+    assert answer.status_code == 201, answer.text
+    assert (await world.alice.properties(NEW))["storageAccount"] == account
