@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, load_component
+from azure.ai.ml.constants import ListViewType
 from azure.ai.ml.entities import BuildContext, CommandComponent, Data, Environment, Model
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from tests.clients.raw_requests import Bad, send
@@ -237,3 +239,31 @@ def _reader(folder: Path) -> CommandComponent:
     return CommandComponent(
         name="reader", version="1", command="cat a.csv", code=str(folder), environment="azureml:plain:1"
     )
+
+
+def test_anonymous_assets_are_in_no_list_and_there_by_name(
+    ml_client: MLClient, server: RunningServer, tmp_path: Path
+) -> None:
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "inputs" / "f.txt").write_text("x")
+    job = command(
+        command="echo ${{inputs.d}}",
+        inputs={"d": Input(type="uri_folder", path=str(tmp_path / "inputs"))},
+        environment=Environment(image="library/python:3.11"),
+        code=str(tmp_path),
+    )
+    component = ml_client.components.create_or_update(job.component, is_anonymous=True)
+    made = ml_client.jobs.create_or_update(job)
+    environment, data = str(made.environment), str(made.inputs["d"].path)
+    for operations in (ml_client.environments, ml_client.data, ml_client.components, ml_client.models):
+        for view in ListViewType:
+            names = {str(asset.name) for asset in operations.list(list_view_type=view)}
+            assert not {name for name in names if re.search("anonymous|[0-9a-f]{8}-[0-9a-f]{4}", name)}, names
+    assert "CliV2AnonymousEnvironment" in environment
+    name, version = environment.removeprefix("azureml:").split(":")
+    assert ml_client.environments.get(name, version).image == "library/python:3.11"
+    assert list(ml_client.environments.list(name)) == []
+    assert ml_client.components.get(component.name, component.version).command == "echo ${{inputs.d}}"
+    assert data
+    status, codes = send(server, Bad("", "GET", f"{WORKSPACE_ID}/codes?api-version=2024-10-01"))
+    assert (status, [code["name"] for code in codes["value"]]) == (200, [])

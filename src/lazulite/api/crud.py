@@ -163,7 +163,7 @@ class _Endpoint:
                 write.check_preconditions(write.Origin.of(request), existing)
                 after, moved = body.get("properties") or {}, archived != existing.archived
                 job_rights.check_described(reading.principal, id_, existing.properties, after, moved)
-                changed = existing.with_(spec=body, archived=archived)
+                changed = existing.with_(spec=body, archived=archived, label=None)
                 stored = resources.update(connection, changed, by=reading.principal.name)
             return self._container(reading, stored), existing is None
 
@@ -216,6 +216,8 @@ class _Endpoint:
         wanted = filters.wanted(request.query_params)
         if containers:
             wanted = _shown(self._type, wanted)
+        elif self._type.shape is Shape.VERSIONED:
+            wanted = _named(wanted)
 
         def transaction(connection: Connection) -> tuple[list[Json], int | None]:
             reading = self._context.reading(connection, request)
@@ -291,6 +293,7 @@ class _Rows:
             limit=limit,
             archived=self.archived,
             newest_first=self.newest_first,
+            listed=True,
         )
 
 
@@ -368,6 +371,11 @@ def _shown(type_: ResourceType, wanted: filters.Filter) -> filters.Filter:
     """Those of the wanted containers that are not another API's alone."""
     hidden = type_.hidden
     return (lambda item: wanted(item) and not hidden(item["properties"])) if hidden else wanted
+
+
+def _named(wanted: filters.Filter) -> filters.Filter:
+    """Those of the wanted versions that are not anonymous."""
+    return lambda item: wanted(item) and not item["properties"].get("isAnonymous")
 
 
 def _archived(request: Request) -> bool | None:

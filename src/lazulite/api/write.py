@@ -200,9 +200,11 @@ def _store(
     write = Write(connection, context.services, caller, origin.query, existing.id if existing else id_, body, existing)
     if existing is None:
         type_.name_rule.check(write.name)
-        _ensure_parent(connection, type_, id_, caller.name)
+        _ensure_parent(write, type_, caller.name)
     else:
         write.label, write.state, write.archived = existing.label, existing.state, existing.archived
+        if type_.shape is Shape.VERSIONED:
+            _ensure_container(write, type_, id_.rsplit("/", 2)[0], caller.name)
     write.archived = bool(write.properties.get("isArchived", write.archived))
     identities.check(write)
     type_.prepare(write)
@@ -223,19 +225,29 @@ def _save(write: Write, type_: ResourceType, by: str) -> Resource:
     return resources.update(write.connection, changed, by=by)
 
 
-def _ensure_parent(connection: Connection, type_: ResourceType, id_: str, by: str) -> None:
+def _ensure_parent(write: Write, type_: ResourceType, by: str) -> None:
     if type_.shape is Shape.TRACKED:
         return
-    parent = id_.rsplit("/", 2)[0]
+    parent = write.id.rsplit("/", 2)[0]
     if type_.shape is Shape.VERSIONED:
-        container = parent
-        if not resources.exists(connection, container):
-            require_parent(connection, container.rsplit("/", 2)[0])
-            type_.name_rule.check(container.rsplit("/", 1)[1])
-            spec: Json = {"properties": {"isArchived": False, "tags": {}, "properties": {}}}
-            resources.insert(connection, resources.new(container, type_.container_type, spec), by=by)
+        _ensure_container(write, type_, parent, by)
         return
-    require_parent(connection, parent)
+    require_parent(write.connection, parent)
+
+
+def _ensure_container(write: Write, type_: ResourceType, container: str, by: str) -> None:
+    """The container of a version; one of anonymous versions is in no list until it gets one with a name."""
+    anonymous = bool(write.properties.get("isAnonymous"))
+    found = resources.get(write.connection, container)
+    if found is not None:
+        if found.label == resources.ANONYMOUS and not anonymous:
+            resources.update(write.connection, found.with_(label=None))
+        return
+    require_parent(write.connection, container.rsplit("/", 2)[0])
+    type_.name_rule.check(container.rsplit("/", 1)[1])
+    spec: Json = {"properties": {"isArchived": False, "tags": {}, "properties": {}}}
+    label = resources.ANONYMOUS if anonymous else None
+    resources.insert(write.connection, resources.new(container, type_.container_type, spec, label=label), by=by)
 
 
 def _precondition(header: str, value: str, existing: Resource | None) -> ApiError:

@@ -68,7 +68,7 @@ def missing(reading: Reading, type_: ResourceType, id_: str) -> ApiError:
     if is_version and is_hidden(reading.connection, type_, id_):
         return missing(reading, type_, parent)
     known = resources.children(
-        reading.connection, parent, type_.type if is_version else type_.container_type, limit=200
+        reading.connection, parent, type_.type if is_version else type_.container_type, limit=200, listed=True
     )
     if type_.hidden and not is_version:
         known = [r for r in known if not type_.hidden(r.properties)]

@@ -18,6 +18,8 @@ from lazulite.store.tables import events, operations, resources
 
 Json = dict[str, Any]
 _CHUNK = 1000  # keys in one IN list
+#: The label of containers that hold anonymous versions alone: they are there by name, and in no list.
+ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +183,18 @@ def children(
     limit: int | None = None,
     archived: bool | None = None,
     newest_first: bool = False,
+    listed: bool = False,
 ) -> list[Resource]:
     """The resources of one type below a parent, in the order of their creation.
 
-    `after` is the sequence number the page before ended with; `archived` None means all.
+    `after` is the sequence number the page before ended with; `archived` None means all. `listed` leaves out what is
+    in no list.
     """
     query = sa.select(resources).where(resources.c.parent == arm_id.key(parent), resources.c.type == type_.lower())
     if archived is not None:
         query = query.where(resources.c.archived == archived)
+    if listed:
+        query = query.where(resources.c.label.is_distinct_from(ANONYMOUS))
     if after is not None:
         query = query.where(resources.c.sequence < after if newest_first else resources.c.sequence > after)
     query = query.order_by(resources.c.sequence.desc() if newest_first else resources.c.sequence)

@@ -86,7 +86,7 @@ def version_of(model: RegisteredModel, version: str) -> Resource | None:
 
 def all_models(c: Connection, call: Call) -> list[RegisteredModel]:
     """Every registered model of the workspace that is not archived or anonymous, by name."""
-    containers = {r.name.lower(): r for r in resources.children(c, f"{call.workspace}", CONTAINER)}
+    containers = {r.name.lower(): r for r in resources.children(c, call.workspace, CONTAINER, listed=True)}
     versions: dict[str, list[Resource]] = {key: [] for key in containers}
     for version in resources.under(c, call.workspace, VERSION):
         if not version.properties.get("isAnonymous"):

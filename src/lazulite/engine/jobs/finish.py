@@ -60,8 +60,9 @@ def _register(
 ) -> None:
     collection = f"{PROVIDER}/workspaces/{asset_kind(output.type)}"
     if resources.get(connection, container) is None:
-        spec: Json = {"properties": {"description": None, "tags": {}, "properties": {}, "isArchived": anonymous}}
-        resources.insert(connection, resources.new(container, collection, spec, archived=anonymous), by=job.created_by)
+        spec: Json = {"properties": {"description": None, "tags": {}, "properties": {}, "isArchived": False}}
+        label = resources.ANONYMOUS if anonymous else None
+        resources.insert(connection, resources.new(container, collection, spec, label=label), by=job.created_by)
     properties: Json = {
         "description": None,
         "tags": {},
