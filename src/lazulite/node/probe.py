@@ -61,8 +61,10 @@ def try_bubblewrap(trial: "Trial", hide: list[str]) -> dict[str, Any]:
 
 def try_landlock(trial: "Trial", hide: list[str]) -> dict[str, Any]:
     """Raises NotKept."""
-    from . import landlock
-
+    try:
+        from . import landlock
+    except ImportError as error:
+        raise NotKept(f"Landlock needs Python's ctypes: {error}") from error
     abi = landlock.version()
     if not abi:
         raise NotKept("this kernel has no Landlock, or it is not switched on (Linux 5.13 or newer)")

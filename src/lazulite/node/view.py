@@ -17,7 +17,16 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib*", "/etc", "/opt", "/sys", "/nix/store"
 STATE = ("/var/lib/ca-certificates", "/var/cache/fontconfig")
 #: Links out of /etc: where the machine keeps what the network needs.
 NETWORK = ("/etc/resolv.conf", "/etc/hosts")
-DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", "/dev/dri", "/dev/kfd")
+DEVICES = (
+    "/dev/nvidiactl",
+    "/dev/nvidia-uvm",
+    "/dev/nvidia-uvm-tools",
+    "/dev/nvidia-modeset",
+    "/dev/nvidia-caps",
+    "/dev/dri",
+    "/dev/kfd",
+    "/dev/dxg",
+)
 #: Variables that name certificates, configuration and libraries, separated by colons.
 NAMING = (
     "SSL_CERT_FILE",
@@ -122,7 +131,7 @@ def is_below(path: str, top: str) -> bool:
 def devices() -> list[str]:
     """Of graphics cards and the like."""
     numbered = glob.glob("/dev/nvidia[0-9]*")
-    return [device for device in (*DEVICES, *numbered, "/dev/nvidia-caps") if os.path.exists(device)]
+    return [device for device in (*DEVICES, *numbered) if os.path.exists(device)]
 
 
 def kept_for_root(top: str = "/etc") -> list[str]:
