@@ -19,10 +19,11 @@ from tests.server_fixture import RunningServer
 
 @dataclass(frozen=True)
 class Held:
-    """A job that runs, and the token it has."""
+    """A job that runs, the token it has, and where it gets one of its submitter (empty where nowhere)."""
 
     job: Job
     token: str
+    obo: str
 
     @property
     def name(self) -> str:
@@ -37,7 +38,8 @@ def held(server: RunningServer, client: MLClient, **more: Any) -> Held:
     while "token:" not in (text := log(server, made)) or not text.endswith("\n"):
         assert time.monotonic() < deadline, client.jobs.get(made.name).status
         time.sleep(0.05)
-    return Held(made, text.split("token:")[1].split(":")[0].strip())
+    token, _, obo = text.split("token:")[1].strip().partition(":")
+    return Held(made, token, obo)
 
 
 def ask(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.ai.ml import MLClient
-from azure.ai.ml.entities import Data, Model, Workspace
+from azure.ai.ml import MLClient, UserIdentityConfiguration, command
+from azure.ai.ml.entities import AmlCompute, Data, Model, Workspace
+from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.storage.blob import BlobServiceClient, generate_container_sas
@@ -240,6 +241,34 @@ def test_a_job_reads_the_workspace_and_makes_assets(
         for name in ("a", "c"):
             answer = ask(server, token, "PUT", f"{base}/{where}/{name}", b"x", x_ms_blob_type="BlockBlob")
             assert (answer[0], _RULE in answer[1]) == (403, True)
+
+
+def test_a_job_with_its_submitters_identity_submits_another_as_its_submitter(
+    server: RunningServer, ml_client: MLClient, jobs: tuple[Held, Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = principal(server, "AzureML Data Scientist", WORKSPACE_ID)
+    submitter = MLClient(credential(server, made), SUBSCRIPTION, GROUP, WORKSPACE)
+    one = held(server, submitter, identity=UserIdentityConfiguration())
+    monkeypatch.setenv("OBO_ENDPOINT", one.obo)
+    inside = MLClient(AzureMLOnBehalfOfCredential(), SUBSCRIPTION, GROUP, WORKSPACE)
+    second = inside.jobs.create_or_update(command(command="echo hello", environment="bare:1"))
+    assert ended(ml_client, second.name).status == "Completed"
+    row = f"/history/v1.0{WORKSPACE_ID}/runs/{second.name}"
+    assert json.loads(ask(server, server.token(), "GET", row)[1])["createdBy"]["userObjectId"] == made["id"]
+    with pytest.raises(HttpResponseError, match="computes"):  # no more than the submitter may
+        inside.compute.begin_create_or_update(AmlCompute(name="sneaky", size="STANDARD_DS3_v2")).result()
+    assert jobs[0].obo == ""
+    status, text, _ = ask(
+        server, "", "GET", f"{server.http_url}/obo/token/{jobs[0].token}?resource=https://ml.azure.com"
+    )
+    assert (status, "user_identity" in text) == (403, True)
+    token = AzureMLOnBehalfOfCredential().get_token("https://management.azure.com/.default").token
+    assert ask(server, token, "GET", f"{WORKSPACE_ID}/jobs")[0] == 200
+    ml_client.jobs.begin_cancel(one.name)
+    ended(ml_client, one.name)
+    assert ask(server, token, "GET", f"{WORKSPACE_ID}/jobs")[0] == 401
+    with pytest.raises(ClientAuthenticationError):
+        AzureMLOnBehalfOfCredential().get_token("https://management.azure.com/.default")
 
 
 def test_a_removed_principals_delegation_ends(server: RunningServer, ml_client: MLClient, account: str) -> None:
