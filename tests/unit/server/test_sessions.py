@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -186,3 +187,12 @@ def test_a_change_of_unknown_origin_needs_a_token(sessions: Sessions) -> None:
 ])  # fmt: skip
 def test_a_link_may_be_opened_from_anywhere(sessions: Sessions, headers: dict[str, str]) -> None:
     assert signed_in(sessions, **headers) == ANA
+
+
+def test_a_replaced_key_ends_what_the_old_one_signed_in(sessions: Sessions, people: People) -> None:
+    cookie, code = cookie_of(sessions, request()).split(";")[0], sessions.new_code(ANA, PATH)
+    assert sessions.caller(request(cookie=cookie)) == ANA
+    people.known[ANA.id] = replace(ANA, key="another")
+    assert sessions.caller(request(cookie=cookie)) is None
+    with pytest.raises(ApiError):
+        sessions.redeem(code)
