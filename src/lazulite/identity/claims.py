@@ -79,16 +79,13 @@ class Claims:
         if found is not None:
             return found
         mark = self._reading[key] = object()
-        try:
-            found = await self._database.read(lambda c: _life(c, workspace_id, key))
-        finally:
-            current = self._reading.get(key) is mark
-            if current:
-                del self._reading[key]
-        if current:  # else it changed while it was read
-            self._lives[key] = found
-            while len(self._lives) > _REMEMBERED:
-                self._lives.pop(next(iter(self._lives)), None)
+        found = await self._database.read(lambda c: _life(c, workspace_id, key))
+        # Kept first and asked then whether it changed meanwhile: changes are told by the writer's thread.
+        self._lives[key] = found
+        if self._reading.pop(key, None) is not mark:
+            self._lives.pop(key, None)
+        while len(self._lives) > _REMEMBERED:
+            self._lives.pop(next(iter(self._lives)), None)
         return found
 
     async def of_job(self, workspace_id: str, job: str, principal_id: str) -> Principal:

@@ -81,8 +81,9 @@ class StorageAccess:
         found = self._scopes.get(name)
         if found is None:
             found = await self._database.read(lambda c: storage_accounts.scopes(c, name))
-            if epoch == self._epoch:
-                self._scopes[name] = found
+            self._scopes[name] = found
+            if epoch != self._epoch:  # it changed while it was read
+                self._scopes.pop(name, None)
         return found
 
     def _changed(self, keys: frozenset[str]) -> None:

@@ -161,3 +161,24 @@ def test_a_jobs_rights_are_no_more_than_its_submitters(database: Database) -> No
     directory = Directory(database)
     job = Principal("nobody", "job j", "Job", run="j", workspace=WS)
     assert not directory.allows(job, f"{PROVIDER}/workspaces/models/read", WS)
+
+
+async def test_what_changes_while_it_is_read_is_not_remembered(
+    claims: Claims, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, _ = await claims.directory.create("ada", "Contributor", "/")
+    make_workspace(database)
+    set_job(database, ada.id, "Running")
+    token, _ = claims.issuer.issue(await claims.of_job(WS, "j", ada.id), "a")
+    set_job(database, ada.id, "Running")
+    read = database.read
+
+    async def overtaken(function: Any) -> Any:
+        found = await read(function)
+        set_job(database, ada.id, "Completed")
+        return found
+
+    with monkeypatch.context() as slow:
+        slow.setattr(database, "read", overtaken)
+        await claims.verify(token)
+    assert "over or gone" in await refused(claims, token)
