@@ -11,6 +11,7 @@ import pytest
 
 from lazulite.core import sas
 from lazulite.storage import BlobGateway, FolderStore, StorageAccount, routing
+from lazulite.storage.authorization import Grant
 from lazulite.storage.store import ContainerRecord, Record
 from tests.census.evidence import ROOT, sources_of
 from tests.census.storage_table import StorageOperation, storage_operations
@@ -47,6 +48,14 @@ class Accounts:
         return StorageAccount(name, (KEY, KEY)) if name == "acct" else None
 
 
+class Everybody:
+    async def of_token(self, *_arguments: object) -> Grant:
+        return Grant()
+
+    async def of_key(self, *_arguments: object) -> Grant:
+        return Grant()
+
+
 @pytest.fixture
 async def gateway(tmp_path: Path) -> Any:
     store = FolderStore(tmp_path)
@@ -54,7 +63,7 @@ async def gateway(tmp_path: Path) -> Any:
     content = store.spool("acct")
     await content.finish()
     await store.put("acct", "con", "b", content, Record())
-    yield BlobGateway(Accounts(), store, authorise_bearer=lambda *_: None, authority="https://localhost")
+    yield BlobGateway(Accounts(), store, identities=Everybody(), authority="https://localhost")
     store.close()
 
 
