@@ -69,7 +69,7 @@ def shared_out(pids: Iterable[int]) -> int:
 def of_user(uid: int) -> int:
     """Processes and threads of a user on this machine: what the kernel counts against RLIMIT_NPROC."""
     pids = []
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
         try:
             if name.isdecimal() and os.stat(f"/proc/{name}").st_uid == uid:
                 pids.append(int(name))

@@ -41,6 +41,7 @@ def test_up_status_env_principal_down(home: Path, capsys: pytest.CaptureFixture[
     assert main(["up", "--detach", *ANYWHERE, *where]) == 0
     said = capsys.readouterr().out
     assert "isolation" in said
+    assert "disk watched every 2 s" in said
     assert "lazulite env --home" in said
     assert f"Stop it with `lazulite down --home {home}`" in said
 

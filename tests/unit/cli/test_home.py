@@ -20,11 +20,12 @@ def test_home_is_the_option_then_the_variable_then_the_default(tmp_path: Path) -
 
 
 def test_server_is_described_by_its_note(tmp_path: Path) -> None:
-    note = NOTE | {"isolation": {"kind": "process", "detail": "process group and limits"}}
+    note = NOTE | {"isolation": {"kind": "process", "detail": "what the user sees"}, "limits": "disk watched"}
     (tmp_path / "server.json").write_text(json.dumps(note))
     server = described_server(tmp_path)
     assert server is not None
-    assert (server.https_url, server.isolation) == ("https://localhost:1", "process group and limits")
+    assert (server.https_url, server.isolation) == ("https://localhost:1", "what the user sees")
+    assert server.limits == "disk watched"
 
 
 def test_a_note_that_cannot_be_read_describes_nothing(tmp_path: Path) -> None:
