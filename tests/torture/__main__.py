@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.torture.run import torture
 
-LEVELS = ("bubblewrap", "process")
+LEVELS = ("bubblewrap", "landlock", "process")
 
 
 def main() -> int:
