@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.ai.ml import MLClient, UserIdentityConfiguration, command
+from azure.ai.ml import MLClient, Output, UserIdentityConfiguration, command
 from azure.ai.ml.entities import AmlCompute, Data, Model, Workspace
 from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
@@ -213,6 +213,24 @@ def test_what_a_job_is_given_of_a_datastore_is_held_to_the_rule_and_ends_with_it
     ended(ml_client, one.name)
     status, text, _ = ask(server, "", "GET", f"{artifacts}/dcid.{jobs[1].name}/user_logs/std_log.txt?{sas}")
     assert (status, "is over or gone" in text) == (403, True)
+
+
+def test_a_job_writes_to_the_places_of_its_outputs_alone(
+    server: RunningServer, ml_client: MLClient, jobs: tuple[Held, Held]
+) -> None:
+    one = held(server, ml_client, outputs={"out": Output(type="uri_folder")})
+    store = ml_client.datastores.get("workspaceblobstore")
+    blobs = f"/storage/v1/{store.account_name.split('/v1/')[-1]}.blob.core.windows.net/{store.container_name}"
+    own = f"{blobs}/azureml/{one.name}/out/more/x.txt"
+    for _ in range(2):  # what is its own it writes over, too
+        assert ask(server, one.token, "PUT", own, b"1", x_ms_blob_type="BlockBlob")[0] == 201
+    assert ask(server, one.token, "GET", own)[1] == "1"
+    beside = f"{blobs}/azureml/{one.name}/other/x.txt"
+    for token, address in ((jobs[0].token, own), (one.token, beside)):
+        status, text, _ = ask(server, token, "PUT", address, b"2", x_ms_blob_type="BlockBlob")
+        assert (status, _RULE in text) == (403, True)
+    assert ask(server, one.token, "DELETE", own)[0] == 202
+    ml_client.jobs.begin_cancel(one.name)
 
 
 def test_a_job_reads_the_workspace_and_makes_assets(
