@@ -140,12 +140,12 @@ class _Endpoint:
     async def patch(self, request: Request) -> Response:
         body = await json_body(request)
         written = await write.patch(self._context, self._type, _path_id(request), body, write.Origin.of(request))
-        return JsonResponse(written.document, 200, {"ETag": written.resource.etag})
+        return self._written(written)
 
     async def put_container(self, request: Request) -> Response:
         body = await json_body(request)
         id_ = _path_id(request)
-        wire.check(body, wire.Asset)
+        wire.check(body, wire.Container)
         labels.check_document(body, {})
         archived = bool((body.get("properties") or {}).get("isArchived"))
 
@@ -241,11 +241,19 @@ class _Endpoint:
                 shown = {item["name"] for item in items}
                 items += [item for item in extra if item["name"] not in shown and wanted(item)]
             if not items and more is None and self._type.shape is not Shape.TRACKED:
-                write.require_parent(connection, arm_id.asset_home(parent))
+                self._require_parent(reading, parent, containers)
             return items[: page.limit] if page.bounded else items, more
 
         items, last = await self._context.database.read(transaction)
         return JsonResponse(paging.answer(request, self._context.services.base_url, page, items, last))
+
+    def _require_parent(self, reading: Reading, parent: str, containers: bool) -> None:
+        """Raises ApiError 404 where what a listing lies below is not there."""
+        write.require_parent(reading.connection, arm_id.asset_home(parent))
+        if containers or self._type.shape is not Shape.VERSIONED or resources.exists(reading.connection, parent):
+            return
+        if self._type.virtual is None or self._type.virtual.get(reading, parent) is None:
+            raise versions.missing(reading, self._type, parent)
 
     def _container(self, reading: Reading, resource: resources.Resource) -> Json:
         return documents.containers(reading, self._type, [resource])[0]
@@ -380,7 +388,7 @@ def _named(wanted: filters.Filter) -> filters.Filter:
 
 def _archived(request: Request) -> bool | None:
     view = request.query_params.get("listViewType", "ActiveOnly")
-    found = {"activeonly": False, "archivedonly": True, "all": None}
+    found = {"activeonly": False, "archivedonly": True, "all": None, "enabledonly": False, "disabledonly": True}
     # The SDK sends the data of registries with the name of its own enumeration: ListViewType.ACTIVE_ONLY.
     name = view.rsplit(".", 1)[-1].replace("_", "").lower()
     if name not in found:

@@ -33,6 +33,12 @@ class Asset(_Wire):
     is_anonymous: bool | None = None
 
 
+class Container(Asset):
+    """What holds the versions of an asset."""
+
+    data_type: str | None = None
+
+
 class Environment(Asset):
     class Build(_Wire):
         context_uri: str | None = None
