@@ -104,15 +104,19 @@ async def search(call: Call) -> Json:
         fields.maybe_integer("max_results"), fields.maybe_text("page_token"), default=100, most=MOST
     )
 
-    def read(c: Connection) -> list[Json]:
-        found = [registry.model_document(call, model) for model in registry.all_models(c, call)]
-        return [
-            document for document in found if matches(document, comparisons) and is_asked_for(document, comparisons)
-        ]
+    def read(c: Connection) -> tuple[list[Json], bool]:
+        models = [model for model in registry.all_models(c, call) if is_asked_for(registry.tagged(model), comparisons)]
+        if not comparisons and not orders:  # by name: the others need not be written out
+            models.sort(key=lambda model: model.name)
+            some = models[offset : offset + limit]
+            return [registry.model_document(call, model) for model in some], len(models) > offset + limit
+        documents = [registry.model_document(call, model) for model in models]
+        found = ordered([document for document in documents if matches(document, comparisons)], orders)
+        return found[offset : offset + limit], len(found) > offset + limit
 
-    found = ordered(await call.read(read), orders)
-    document: Json = {"registered_models": found[offset : offset + limit]}
-    if len(found) > offset + limit:
+    found, more = await call.read(read)
+    document: Json = {"registered_models": found}
+    if more:
         document["next_page_token"] = next_token(offset + limit)
     return document
 

@@ -151,12 +151,17 @@ def model_document(call: Call, model: RegisteredModel) -> Json:
         "creation_timestamp": milliseconds(first.created_at),
         "last_updated_timestamp": last,
         "user_id": first.created_by,
-        "tags": pairs(properties.get("tags") or {}),
+        **tagged(model),
         "aliases": [{"alias": alias, "version": version} for alias, version in model.aliases.items()],
         "latest_versions": [version_document(call, model, v) for v in latest_by_stage(live)],
         "description": properties.get("description") or "",
     }
     return document
+
+
+def tagged(model: RegisteredModel) -> Json:
+    """As much of a model's document as says how it is tagged."""
+    return {"tags": pairs((model.container.properties.get("tags") if model.container else None) or {})}
 
 
 def version_document(call: Call, model: RegisteredModel, version: Resource) -> Json:
