@@ -203,6 +203,13 @@ def children(
     return [_resource(row) for row in connection.execute(query)]
 
 
+def children_of(connection: Connection, parents: Iterable[str], type_: str) -> list[Resource]:
+    """The resources of one type below these parents (keys), in the order of their creation."""
+    where = resources.c.parent.in_(list(parents)) & (resources.c.type == type_.lower())
+    query = sa.select(resources).where(where).order_by(resources.c.sequence)
+    return [_resource(row) for row in connection.execute(query)]
+
+
 def under(connection: Connection, scope: str, type_: str) -> list[Resource]:
     """All resources of a type anywhere below a scope (a subscription, a group, a workspace)."""
     where = (resources.c.type == type_.lower()) & below(resources.c.key, scope)

@@ -17,7 +17,7 @@ from lazulite.tracking.documents import Json
 from lazulite.tracking.errors import already_exists, invalid
 from lazulite.tracking.fields import MAX_MODEL_TAG_VALUE, Fields, check_length, check_name
 from lazulite.tracking.grammar import Grammar
-from lazulite.tracking.matching import is_asked_for, matches, ordered
+from lazulite.tracking.matching import PROMPT_TAG, is_asked_for, matches, ordered
 
 MOST = 1000
 MODELS = Grammar(
@@ -105,13 +105,13 @@ async def search(call: Call) -> Json:
     )
 
     def read(c: Connection) -> tuple[list[Json], bool]:
-        models = [model for model in registry.all_models(c, call) if is_asked_for(registry.tagged(model), comparisons)]
-        if not comparisons and not orders:  # by name: the others need not be written out
-            models.sort(key=lambda model: model.name)
-            some = models[offset : offset + limit]
-            return [registry.model_document(call, model) for model in some], len(models) > offset + limit
-        documents = [registry.model_document(call, model) for model in models]
-        found = ordered([document for document in documents if matches(document, comparisons)], orders)
+        names = None if comparisons or orders else registry.names(c, call, untagged=PROMPT_TAG)
+        if names is not None:  # in the order of names: the other models need not be read
+            some = registry.load(c, call, names[offset : offset + limit])
+            return [registry.model_document(call, model) for model in some], len(names) > offset + limit
+        documents = [registry.model_document(call, model) for model in registry.all_models(c, call)]
+        asked = [one for one in documents if matches(one, comparisons) and is_asked_for(one, comparisons)]
+        found = ordered(asked, orders)
         return found[offset : offset + limit], len(found) > offset + limit
 
     found, more = await call.read(read)

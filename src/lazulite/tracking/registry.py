@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from lazulite.core import arm_id
 from lazulite.core.clock import parse_iso
 from lazulite.core.errors import ApiError
 from lazulite.core.numbers import whole_number
@@ -20,6 +22,7 @@ from lazulite.model.asset_reference import DatastorePlace, JobOutputPlace
 from lazulite.store import resources
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, run_folder
 from lazulite.store.resources import Resource
+from lazulite.store.tables import resources as table
 from lazulite.tracking.call import Call
 from lazulite.tracking.documents import Json, pairs
 from lazulite.tracking.errors import does_not_exist, invalid
@@ -100,6 +103,35 @@ def all_models(c: Connection, call: Call) -> list[RegisteredModel]:
     return models
 
 
+def names(c: Connection, call: Call, *, untagged: str) -> list[str] | None:
+    """The names of `all_models` that have no tag `untagged`, in order, without reading the models.
+
+    None where a model has versions alone, or that tag: then there is no telling without reading them.
+    """
+    parent = arm_id.key(call.workspace)
+    query = sa.select(table.c.key, table.c.name, table.c.archived, table.c.label, table.c.spec)
+    rows = c.execute(query.where(table.c.parent == parent, table.c.type == CONTAINER)).all()
+    of_versions = (
+        sa.select(table.c.parent).distinct().where(table.c.type == VERSION, resources.below(table.c.key, parent))
+    )
+    if not {row.key for row in rows}.issuperset(c.scalars(of_versions)) or any(
+        untagged.encode() in r.spec for r in rows
+    ):
+        return None
+    return sorted(row.name for row in rows if not row.archived and row.label != resources.ANONYMOUS)
+
+
+def load(c: Connection, call: Call, some: Sequence[str]) -> list[RegisteredModel]:
+    """These models, which have rows of their own, with the versions that are not anonymous; in the order of `some`."""
+    keys = [arm_id.key(f"{call.workspace}/models/{name}") for name in some]
+    versions: dict[str, list[Resource]] = {key: [] for key in keys}
+    for version in resources.children_of(c, keys, VERSION):
+        if not version.properties.get("isAnonymous"):
+            versions[version.parent].append(version)
+    containers = {row.key: row for row in resources.get_many(c, keys)}
+    return [RegisteredModel(containers[key].name, containers[key], versions[key]) for key in keys]
+
+
 def write_container(c: Connection, call: Call, model: RegisteredModel, **properties: Any) -> Resource:
     """Change properties of a registered model, giving it a row where it has none."""
     by = call.principal.name
@@ -151,17 +183,12 @@ def model_document(call: Call, model: RegisteredModel) -> Json:
         "creation_timestamp": milliseconds(first.created_at),
         "last_updated_timestamp": last,
         "user_id": first.created_by,
-        **tagged(model),
+        "tags": pairs(properties.get("tags") or {}),
         "aliases": [{"alias": alias, "version": version} for alias, version in model.aliases.items()],
         "latest_versions": [version_document(call, model, v) for v in latest_by_stage(live)],
         "description": properties.get("description") or "",
     }
     return document
-
-
-def tagged(model: RegisteredModel) -> Json:
-    """As much of a model's document as says how it is tagged."""
-    return {"tags": pairs((model.container.properties.get("tags") if model.container else None) or {})}
 
 
 def version_document(call: Call, model: RegisteredModel, version: Resource) -> Json:

@@ -20,11 +20,19 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         yield made
 
 
-async def test_a_list_below_what_is_not_there_is_404(served: Served) -> None:
+async def test_a_list_below_what_is_not_there(served: Served) -> None:
+    """404 without the workspace, and empty without the asset, which the SDK then names itself."""
+    nowhere = WS.replace("mlw-default", "nowhere")
+    for path in ("data", "models", "jobs", "computes", "datastores", "data/nope/versions"):
+        answer = await served.client.get(f"{nowhere}/{path}")
+        assert answer.status_code == 404, answer.text
+        assert "nowhere" in answer.json()["error"]["message"]
     for collection in ("data", "models", "environments", "components", "codes"):
         answer = await served.client.get(f"{WS}/{collection}/nope/versions")
-        assert answer.status_code == 404, answer.text
-        assert "nope" in answer.json()["error"]["message"]
+        assert (answer.status_code, answer.json()["value"]) == (200, [])
+
+
+async def test_views_of_a_list(served: Served) -> None:
     curated = (await served.client.get(f"{WS}/environments")).json()["value"][0]["name"]
     for view, count in (("ActiveOnly", 1), ("ArchivedOnly", 0), ("EnabledOnly", 1), ("DisabledOnly", 0)):
         answer = await served.client.get(f"{WS}/environments/{curated}/versions", params={"listViewType": view})
