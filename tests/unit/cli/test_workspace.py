@@ -9,7 +9,7 @@ from lazulite.cli.errors import CommandError
 from lazulite.cli.home import Server
 from lazulite.cli.workspace import Workspace, chosen, of_config
 
-SERVER = Server(Path("/home"), 1, "https://localhost:1", "http://localhost:2", "", "", "")
+SERVER = Server(Path("/home"), 1, "https://localhost:1", "http://localhost:2", "", "", "", "")
 LAB = {"subscription_id": "s", "resource_group": "rg-dp100", "workspace_name": "mlw-dp100"}
 
 
