@@ -18,6 +18,10 @@ _ENDED = ("Completed", "Failed", "Canceled")
 _SETTLE_S = 240
 
 
+class NotHere(Exception):
+    """The level of isolation does not work on this machine; the message is the server's."""
+
+
 @dataclass
 class Verdict:
     """What came of a run at one level of isolation. `faults` are sentences."""
@@ -42,11 +46,19 @@ class Verdict:
 
 
 def torture(folder: Path, level: str, rounds: int, seed: int, told: Callable[[str], None]) -> Verdict:
-    """`rounds` kills under load with jobs at isolation `level`, on a home of its own in `folder`."""
+    """`rounds` kills under load with jobs at isolation `level`, on a home of its own in `folder`.
+
+    Raises NotHere.
+    """
     chance, began = random.Random(seed), time.monotonic()
     server = RunningServer(folder / "home", settings={"isolation": level})
     server.home.mkdir(parents=True)
-    server.start()
+    try:
+        server.start()
+    except RuntimeError as error:
+        if f"isolation is '{level}'" in str(error):
+            raise NotHere(str(error).strip().splitlines()[-1]) from None
+        raise
     verdict = Verdict(level, rounds)
     try:
         load, chaos = Load(server, seed), Chaos(server, chance)
