@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
 import ssl
@@ -9,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +47,7 @@ class Ledger:
 
 
 class Caller:
-    """Requests of the owner of the home; the server may be away at any time."""
+    """Requests of the owner of the home; the server may be away at any time, but not when this is made."""
 
     def __init__(self, server: RunningServer) -> None:
         self._server = server
@@ -106,14 +108,12 @@ class Load:
         return f"/storage/v1/{self._account}/_.blob.core.windows.net/torture" + (f"/{name}" if name else "")
 
     def _go_on(self, number: int, turn: Callable[[Caller, random.Random, str], None]) -> None:
-        chance, count = random.Random(self._seed * 10 + number), 0
+        chance, count, caller = random.Random(self._seed * 10 + number), 0, Caller(self._server)
         while not self._done.is_set():
             count += 1
-            try:
-                turn(Caller(self._server), chance, f"{self._seed}-{count}")
-            except OSError:
-                self._done.wait(0.05)  # the server is away
-            self._done.wait(0.02)
+            with suppress(OSError, http.client.HTTPException):  # the server is away
+                turn(caller, chance, f"{self._seed}-{count}")
+            self._done.wait(0.05)
 
     def _work(self, caller: Caller, chance: random.Random, name: str) -> None:
         if sum(1 for _ in self.ledger.jobs) > 4 and self._busy(caller):
