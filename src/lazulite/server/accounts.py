@@ -135,7 +135,8 @@ class StorageAccounts:
 
     def registered(self, asset: Resource) -> None:
         addresses = [str(asset.properties.get(name)) for name in ("codeUri", "dataUri", "modelUri")]
-        addresses.append(str((asset.properties.get("build") or {}).get("contextUri")))
+        if isinstance(build := asset.properties.get("build"), dict):  # of an environment: others may call anything so
+            addresses.append(str(build.get("contextUri")))
         for key in list(self._uploads):
             if any((key[2] or key[1]) in address for address in addresses):
                 self._uploads.pop(key, None)

@@ -41,7 +41,14 @@ def ensure(root: Path, host: str) -> Certificates:
 def _write_bundle(paths: Certificates) -> None:
     system = ssl.get_default_verify_paths()
     candidates = [system.cafile, system.openssl_cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"]
-    roots = next((Path(c).read_bytes() for c in candidates if c and Path(c).is_file()), b"")
+    # In a shell that points to this home, SSL_CERT_FILE is the bundle itself.
+    others = [Path(c) for c in candidates if c and Path(c).resolve() != paths.bundle.resolve()]
+    roots = next((path.read_bytes() for path in others if path.is_file()), b"")
     content = paths.ca.read_bytes() + roots
-    if not paths.bundle.exists() or paths.bundle.read_bytes() != content:
+    if not paths.bundle.exists():
         write_private(paths.bundle, content)
+    elif paths.bundle.read_bytes() != content:
+        # In place: jobs that run were shown this very file, and would be shut out of another one of its name.
+        with paths.bundle.open("r+b") as file:
+            file.write(content)
+            file.truncate()
