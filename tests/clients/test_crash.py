@@ -20,7 +20,7 @@ pytestmark = pytest.mark.clients
 _ENVIRONMENT = f"{WORKSPACE_ID}/environments/bare/versions/1"
 _COMPONENT = f"{WORKSPACE_ID}/components/mark/versions/1"
 #: Steps of the pipeline that is killed at random; a quarter as many trials.
-_STEPS = size(20, 200)
+_STEPS = size(12, 200)
 _ENDED = ("Completed", "Failed", "Canceled")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tests.long import only_long
 
 from lazulite.cli.main import main
 
@@ -58,6 +59,7 @@ def run(cells: list[str], folder: Path, kernel: str) -> list[str]:
     ]
 
 
+@only_long
 def test_a_notebook_in_our_kernel_needs_no_line_of_ours(
     home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

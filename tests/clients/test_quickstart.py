@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.long import only_long
 
 from lazulite.cli.home import running_server
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "quickstart" / "quickstart.py"
 
 
+@only_long
 @pytest.mark.clients
 @pytest.mark.timeout(900)
 def test_quickstart_trains_registers_and_uses_a_model(tmp_path: Path) -> None:

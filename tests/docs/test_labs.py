@@ -13,6 +13,7 @@ import pytest
 
 from lazulite.cli.main import main
 from tests.docs.blocks import ROOT, blocks
+from tests.long import only_long
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 
@@ -38,6 +39,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     main(["down", "--home", str(tmp_path / "home")])
 
 
+@only_long
 def test_everything_on_the_page_can_be_pasted(home: Path, tmp_path: Path) -> None:
     for name, text in FILES.items():
         path = tmp_path / "lab" / name

@@ -12,6 +12,7 @@ import pytest
 
 from lazulite.cli.main import main
 from tests.docs.blocks import ROOT, Block, blocks
+from tests.long import only_long
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 
@@ -26,6 +27,7 @@ def newcomer(tmp_path: Path) -> Iterator[Path]:
         main(["down", "--home", str(home)])
 
 
+@only_long
 def test_the_tour_works_as_it_is_written(newcomer: Path) -> None:
     tour = [block for block in blocks() if block.page.name == "README.md" and block.line > _line("## A tour")]
     start, point, once = (block for block in tour if block.language == "sh")
