@@ -63,7 +63,7 @@ def _add_graph(verbs: Any) -> argparse.ArgumentParser:
         verbs,
         "graph",
         job_graph.graph,
-        "draw a pipeline",
+        "draw a pipeline or a sweep",
         description="Draw a pipeline with the states of its steps: on the terminal, or with -o as a picture in one file\n"
         "that needs nothing else. Steps that are alike are drawn as one where there are many. With --watch the exit code\n"
         "says whether the job completed.",
