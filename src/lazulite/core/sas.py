@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -22,6 +23,12 @@ _SNAPSHOT_SINCE = "2018-11-09"
 _DELEGATED_USER_SINCE = "2025-07-05"
 _SIGNED_REQUEST_SINCE = "2026-04-06"
 _RESPONSE_HEADERS = ("rscc", "rscd", "rsce", "rscl", "rsct")
+_ONE_LINE = frozenset(
+    {"sv", "sp", "st", "se", "sip", "spr", "sr", "snapshot", "ses", "si", "ss", "srt", "sdd", "srh", "srq", "skoid"}
+    | {"sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid", "skdutid", "sduoid", *_RESPONSE_HEADERS}
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def container_sas(
@@ -111,8 +118,21 @@ def sign(key: str, text: str) -> str:
     return base64.b64encode(hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)).decode()
 
 
+def check(query: Mapping[str, str]) -> None:
+    """Refuse what would let one signature stand for several queries: what is signed has one field a line, and the
+    version says which. Raises ValueError."""
+    _check_lines(query)
+    if not _VERSION.fullmatch(query.get("sv", "")):
+        raise ValueError(f"The version (sv) is {query.get('sv', '')!r} and must be a date, as {VERSION}.")
+
+
+def has_control(text: str) -> bool:
+    return _CONTROL.search(text) is not None
+
+
 def account_string_to_sign(account: str, query: Mapping[str, str]) -> str:
-    """What the signature of an account SAS covers."""
+    """What the signature of an account SAS covers. Raises ValueError, as `check` does."""
+    check(query)
     fields = [account, *(query.get(name, "") for name in ("sp", "ss", "srt", "st", "se", "sip", "spr", "sv"))]
     if query.get("sv", "") >= _ENCRYPTION_SCOPE_SINCE:
         fields.append(query.get("ses", ""))
@@ -124,7 +144,9 @@ def service_string_to_sign(canonical: str, query: Mapping[str, str], request: tu
 
     `canonical` is `/blob/<account>/<container>[/<blob>]` (`/file/...` for shares). A query with `skoid` is a
     user-delegation SAS; `request` then holds its signed headers and signed query parameters in their signed form.
+    Raises ValueError, as `check` does.
     """
+    check(query)
     version = query.get("sv", "")
     fields = [query.get("sp", ""), query.get("st", ""), query.get("se", ""), canonical]
     fields += _identity(version, query)
@@ -141,7 +163,11 @@ def service_string_to_sign(canonical: str, query: Mapping[str, str], request: tu
 
 
 def delegation_key(key: str, fields: Mapping[str, str]) -> str:
-    """The user delegation key (base64) for its signed fields, derived from the account key: nothing is stored."""
+    """The user delegation key (base64) for its signed fields, derived from the account key: nothing is stored.
+
+    Raises ValueError where one of them has a control character.
+    """
+    _check_lines(fields)
     names = ("skoid", "sktid", "skt", "ske", "sks", "skv", "skdutid")
     return sign(key, "user-delegation-key\n" + "\n".join(fields.get(name, "") for name in names))
 
@@ -149,6 +175,12 @@ def delegation_key(key: str, fields: Mapping[str, str]) -> str:
 def moment(value: dt.datetime) -> str:
     """A time as SAS queries carry it: UTC, whole seconds, Z."""
     return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_lines(query: Mapping[str, str]) -> None:
+    for name, value in query.items():
+        if name in _ONE_LINE and _CONTROL.search(value):
+            raise ValueError(f"The parameter '{name}' has a control character.")
 
 
 def _identity(version: str, query: Mapping[str, str]) -> list[str]:

@@ -178,6 +178,10 @@ class Authorizer:
     ) -> Grant:
         # A bare `+` in it has become a blank, and does not match: as on Azure, it must be sent as %2B.
         query = dict(request.query)
+        try:
+            sas.check(query)
+        except ValueError as error:
+            raise StorageError("AuthenticationFailed", str(error)) from None
         if "ss" in query or "srt" in query:
             self._account_signature(request, account, query)
             _check_account_scope(query, request.address.service, need)
@@ -352,6 +356,8 @@ def _with_policy(query: dict[str, str], policies: dict[str, AccessPolicy]) -> di
 def _signed_request(query: Mapping[str, str], request: Request) -> tuple[str, str]:
     headers = [unquote(name) for name in query.get("srh", "").split(",") if name]
     names = [unquote(name) for name in query.get("srq", "").split(",") if name]
+    if any(sas.has_control(text) for text in (*headers, *names, *(request.query.get(n.lower(), "") for n in names))):
+        raise StorageError("AuthenticationFailed", "A signed header or query parameter has a control character.")
     return (
         "".join(f"{name}:{request.headers.get(name.lower(), '')}\n" for name in headers),
         "".join(f"\n{name}:{request.query.get(name.lower(), '')}" for name in names),

@@ -101,6 +101,8 @@ async def get_user_delegation_key(exchange: Exchange) -> Answer:
     }
     delegated = info.findtext("DelegatedUserTid")
     if delegated:
+        if sas.has_control(delegated):
+            raise StorageError("InvalidXmlNodeValue", "DelegatedUserTid has a control character.")
         fields["skdutid"] = delegated
     tags = dict(zip(fields, _KEY_TAGS, strict=False))
     body = "".join(element(tags[name], value) for name, value in fields.items())

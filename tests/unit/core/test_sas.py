@@ -76,3 +76,24 @@ def test_a_delegation_key_depends_on_all_that_it_is_for() -> None:
     fields = {"skoid": "o", "sktid": "t", "skt": "1", "ske": "2", "sks": "b", "skv": "v"}
     keys = {sas.delegation_key(KEY, fields | {name: "other"}) for name in fields}
     assert len(keys | {sas.delegation_key(KEY, fields)}) == len(fields) + 1
+
+
+@pytest.mark.parametrize("name", ["sp", "st", "se", "sip", "spr", "si", "scid", "rscc", "rsct", "sr", "ses"])
+def test_no_signed_field_goes_over_two_lines(name: str) -> None:
+    query = {"sv": sas.VERSION, name: "a\nb"}
+    for sign in (
+        lambda: sas.service_string_to_sign("/blob/a/c", query),
+        lambda: sas.account_string_to_sign("a", query),
+    ):
+        with pytest.raises(ValueError, match=f"'{name}' has a control character"):
+            sign()
+
+
+@pytest.mark.parametrize("version", ["", "2021-08-06x", "2021-8-6", "9", "a"])
+def test_a_version_that_is_no_date_is_not_signed_for(version: str) -> None:
+    for sign in (
+        lambda: sas.service_string_to_sign("/blob/a/c", {"sv": version}),
+        lambda: sas.account_string_to_sign("a", {"sv": version}),
+    ):
+        with pytest.raises(ValueError, match="sv"):
+            sign()
