@@ -127,11 +127,11 @@ async def everything(client: Any) -> Any:
         ({"authorization": "SharedKey acct1:x"}, "", 403, "AuthenticationFailed", "x-ms-date"),
         ({"authorization": "SharedKey acct1:x", "date": LONG_AGO}, "", 403, "AuthenticationFailed", "15 minutes"),
         ({"authorization": "Bearer x"}, "", 401, "InvalidAuthenticationInfo", "no bearer here"),
-        ({}, "sig=x", 403, "AuthenticationFailed", "String to sign"),
-        ({}, "sig=x&sv=2021-08-06&ss=b&srt=sco&sp=r&se=2000-01-01", 403, "AuthenticationFailed", "did not match"),
+        ({}, "sv=2021-08-06&sig=x", 403, "AuthenticationFailed", "String to sign"),
+        ({}, "sv=2021-08-06&sig=x&sv=2021-08-06&ss=b&srt=sco&sp=r&se=2000-01-01", 403, "AuthenticationFailed", "did not match"),
         ({}, "sig=%FF&sr=c&sv=2099-01-01", 403, "AuthenticationFailed", "did not match"),
-        ({}, "sig=x&sr=d&sv=2021-08-06", 403, "AuthenticationFailed", "sdd"),
-        ({}, "sig=x&sr=c&skoid=1&ske=nonsense", 403, "AuthenticationFailed", "ISO 8601"),
+        ({}, "sv=2021-08-06&sig=x&sr=d&sv=2021-08-06", 403, "AuthenticationFailed", "sdd"),
+        ({}, "sv=2021-08-06&sig=x&sr=c&skoid=1&ske=nonsense", 403, "AuthenticationFailed", "ISO 8601"),
     ],
 )  # fmt: skip
 async def test_credentials_are_refused_with_the_cause(
