@@ -162,7 +162,7 @@ CORPUS = [
     Bad("traversal", "GET", f"{WS}/data/..%2f..%2fsecrets/versions/1", None, 404, ""),
     Bad("slash in a job's name", "GET", f"{WS}/jobs/a%2Fb", None, 404, "no slash", "name"),
     Bad("slash in a new job's name", "PUT", f"{WS}/jobs/a%2Fb", job(), 404, "no slash", "name"),
-    Bad("slash in a version", "GET", f"{WS}/components/x/versions/a%2Fb", None, 404, "no slash", "name"),
+    Bad("slash in a version", "GET", f"{WS}/components/x/versions/a%2Fb", None, 404, "no slash", "version"),
     Bad("slashes that lead elsewhere", "DELETE", f"{WS}/data/a%2Fversions%2F1", None, 404, "no slash", "name"),
     Bad("null byte", "PUT", f"{WS}/data/a%00b/versions/1",
         {"properties": {"dataType": "uri_file", "dataUri": "https://example.com"}}, 400, "valid name"),

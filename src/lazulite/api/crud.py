@@ -14,7 +14,7 @@ from lazulite.api.context import ApiContext
 from lazulite.api.documents import document
 from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
-from lazulite.core.errors import bad_request, not_found
+from lazulite.core.errors import bad_request
 from lazulite.core.web import Handler, JsonResponse, Route, json_body
 from lazulite.model import labels, wire
 from lazulite.resources import job_rights, versions
@@ -83,17 +83,17 @@ class _Endpoint:
 
     async def list_items(self, request: Request) -> Response:
         versioned = self._type.shape is Shape.VERSIONED
-        parent = _path_id(request).rsplit("/", 1)[0]
+        parent = path_id(request).rsplit("/", 1)[0]
         if self._type.shape is Shape.TRACKED:
             parent = parent.split("/providers/")[0] + f"/providers/{PROVIDER}"
         type_name = self._type.container_type if versioned else self._type.type
         return await self._page(request, parent, type_name, versioned)
 
     async def list_versions(self, request: Request) -> Response:
-        return await self._page(request, _path_id(request).rsplit("/", 1)[0], self._type.type, False)
+        return await self._page(request, path_id(request).rsplit("/", 1)[0], self._type.type, False)
 
     async def get(self, request: Request) -> Response:
-        id_ = _path_id(request)
+        id_ = path_id(request)
 
         def transaction(connection: Connection) -> tuple[Json, str]:
             reading = self._context.reading(connection, request)
@@ -115,7 +115,7 @@ class _Endpoint:
         return JsonResponse(found, 200, {"ETag": etag} if etag else None)
 
     async def get_container(self, request: Request) -> Response:
-        id_ = _path_id(request)
+        id_ = path_id(request)
 
         def transaction(connection: Connection) -> Json:
             reading = self._context.reading(connection, request)
@@ -132,19 +132,19 @@ class _Endpoint:
     async def put(self, request: Request) -> Response:
         body = await json_body(request)
         if self._type.before is not None:
-            existing = await self._context.database.read(lambda c: resources.get(c, _path_id(request)))
+            existing = await self._context.database.read(lambda c: resources.get(c, path_id(request)))
             await self._type.before(self._context.database, self._context.services, existing, body)
-        written = await write.put(self._context, self._type, _path_id(request), body, write.Origin.of(request))
+        written = await write.put(self._context, self._type, path_id(request), body, write.Origin.of(request))
         return self._written(written)
 
     async def patch(self, request: Request) -> Response:
         body = await json_body(request)
-        written = await write.patch(self._context, self._type, _path_id(request), body, write.Origin.of(request))
+        written = await write.patch(self._context, self._type, path_id(request), body, write.Origin.of(request))
         return self._written(written)
 
     async def put_container(self, request: Request) -> Response:
         body = await json_body(request)
-        id_ = _path_id(request)
+        id_ = path_id(request)
         wire.check(body, wire.Container)
         labels.check_document(body, {})
         archived = bool((body.get("properties") or {}).get("isArchived"))
@@ -171,7 +171,7 @@ class _Endpoint:
         return JsonResponse(found, 201 if created else 200)
 
     async def delete(self, request: Request) -> Response:
-        id_ = _path_id(request)
+        id_ = path_id(request)
         deleted = await write.delete(self._context, self._type, id_, write.Origin.of(request))
         if deleted.operation is not None:
             return Response(b"", 202, lro.headers(self._context, id_, deleted.operation, location_only=True))
@@ -180,7 +180,7 @@ class _Endpoint:
     def _action(self, action: Action) -> Handler:
         async def handler(request: Request) -> Response:
             body = await json_body(request, required=False)
-            id_ = _path_id(request).rsplit("/", 1)[0]
+            id_ = path_id(request).rsplit("/", 1)[0]
 
             def transaction(connection: Connection) -> tuple[Call, int, object, str | None]:
                 reading = self._context.reading(connection, request)
@@ -330,14 +330,11 @@ def _singular(collection: str) -> str:
     return {"workspaces": "workspace", "registries": "registry"}.get(collection, "name")
 
 
-def _path_id(request: Request) -> str:
+def path_id(request: Request) -> str:
     """The ARM id the path names, canonical in its literals and in the client's spelling of names.
 
-    Raises ApiError 404 for a name with a slash (`%2F`), which would be read as another id.
+    The server has refused names with a slash (`%2F`), which would be read as another id.
     """
-    for name in request.path_params.values():
-        if "/" in name:
-            raise not_found(f"There is nothing of the name '{name}': a name has no slash.", "name")
     return canonical(request.scope["path"])
 
 

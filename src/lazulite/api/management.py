@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from lazulite.api import filters, lro, write
 from lazulite.api.context import ApiContext
-from lazulite.api.crud import canonical
+from lazulite.api.crud import path_id
 from lazulite.api.documents import document, system_data
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
-from lazulite.core.errors import ApiError, bad_request, not_found, not_implemented
+from lazulite.core.errors import ApiError, bad_request, conflict, not_found, not_implemented
 from lazulite.core.web import AUTHENTICATED, JsonResponse, Route, json_body, principal
 from lazulite.model import wire
 from lazulite.resources import registries, storage_accounts, workspace_template, workspaces
@@ -87,14 +87,14 @@ class _Management:
         return JsonResponse({"value": [self._subscription(row) for row in rows if self._sees(request, row.id)]})
 
     async def get_subscription(self, request: Request) -> Response:
-        if not self._sees(request, canonical(request.scope["path"])):
+        if not self._sees(request, path_id(request)):
             raise ApiError(
                 404,
                 "SubscriptionNotFound",
                 f"The subscription '{request.path_params['subscription']}' does not exist, or you have no role in it.",
                 target="subscriptionId",
             )
-        return JsonResponse(self._subscription(await self._require(request.scope["path"])))
+        return JsonResponse(self._subscription(await self._require(path_id(request))))
 
     def _sees(self, request: Request, scope: str) -> bool:
         return self._context.directory.sees(principal(request), scope)
@@ -106,18 +106,18 @@ class _Management:
         return JsonResponse({"value": [_group(row) for row in rows if self._sees(request, row.id)], "nextLink": None})
 
     async def get_group(self, request: Request) -> Response:
-        return JsonResponse(_group(await self._require(request.scope["path"])))
+        return JsonResponse(_group(await self._require(path_id(request))))
 
     async def put_group(self, request: Request) -> Response:
         body = await json_body(request)
         if not isinstance(body.get("location"), str):
             raise bad_request("A resource group needs a location, such as 'westeurope'.", "location")
-        id_ = canonical(request.scope["path"])
+        id_ = path_id(request)
         by = principal(request).name
 
         def transaction(connection: Connection) -> tuple[Resource, bool]:
             _ensure_subscription(connection, id_, by)
-            existing = resources.get(connection, id_)
+            existing = _existing_group(connection, id_)
             if existing is None:
                 return resources.insert(connection, resources.new(id_, GROUP_TYPE, body), by=by), True
             return resources.update(connection, existing.with_(spec=body), by=by), False
@@ -127,11 +127,11 @@ class _Management:
 
     async def delete_group(self, request: Request) -> Response:
         """Everything in the group goes, as on Azure; the operation is over when its files are erased."""
-        id_ = canonical(request.scope["path"])
+        id_ = path_id(request)
         after: write.After = []
 
         def transaction(connection: Connection) -> str | None:
-            if resources.get(connection, id_) is None:
+            if _existing_group(connection, id_) is None:
                 return None
             reading = self._context.reading(connection, request)
             for type_ in (workspaces.TYPE, registries.TYPE):
@@ -154,7 +154,7 @@ class _Management:
         """Create the workspace that the SDK's template describes; done when the answer is."""
         body = await json_body(request)
         wire.check(body, None)
-        group = canonical(request.scope["path"]).split("/providers/")[0]
+        group = path_id(request).split("/providers/")[0]
         wanted = workspace_template.read(_parameters(body.get("properties") or {}), group)
         id_ = f"{group}/providers/{PROVIDER}/workspaces/{wanted.name}"
         deployment = f"{group}/providers/{DEPLOYMENT_TYPE}/{request.path_params['deployment']}"
@@ -181,10 +181,10 @@ class _Management:
         return JsonResponse(_deployment(await self._require(deployment)), 201 if written.created else 200)
 
     async def get_deployment(self, request: Request) -> Response:
-        return JsonResponse(_deployment(await self._require(request.scope["path"])))
+        return JsonResponse(_deployment(await self._require(path_id(request))))
 
     async def deployment_operations(self, request: Request) -> Response:
-        group, name = canonical(request.scope["path"]).split("/deployments/")
+        group, name = path_id(request).split("/deployments/")
         found = await self._require(f"{group}/providers/{DEPLOYMENT_TYPE}/{name.split('/')[0]}")
         target = found.properties["workspace"]
         operation: Json = {
@@ -217,11 +217,11 @@ class _Management:
         return JsonResponse({"value": await self._context.database.read(transaction), "nextLink": None})
 
     async def get_dependent(self, request: Request) -> Response:
-        found = await self._require(request.scope["path"])
+        found = await self._require(path_id(request))
         return JsonResponse(storage_accounts.view(found))
 
     async def delete_dependent(self, request: Request) -> Response:
-        id_ = canonical(request.scope["path"])
+        id_ = path_id(request)
         after: write.After = []
         found = await self._context.database.write(lambda c: write.erase(self._context, c, id_, after))
         for task in after:
@@ -229,7 +229,7 @@ class _Management:
         return Response(b"", 200 if found else 204)
 
     async def storage_keys(self, request: Request) -> Response:
-        account = canonical(request.scope["path"]).rsplit("/", 1)[0]
+        account = path_id(request).rsplit("/", 1)[0]
         secrets = self._context.services.secrets
         pair = await self._context.database.read(lambda c: storage_accounts.keys(c, secrets, account))
         if pair is None:
@@ -237,8 +237,7 @@ class _Management:
         keys = [{"keyName": f"key{n}", "value": value, "permissions": "FULL"} for n, value in enumerate(pair, 1)]
         return JsonResponse({"keys": keys})
 
-    async def _require(self, path: str) -> Resource:
-        id_ = canonical(path)
+    async def _require(self, id_: str) -> Resource:
         found = await self._context.database.read(lambda c: resources.get(c, id_))
         if found is None:
             kind, name = id_.rsplit("/", 2)[1:]
@@ -272,6 +271,14 @@ def _parameters(properties: Json) -> Json:
         raise not_implemented("A deployment of role assignments for a feature store")
     workspace_template.check(properties.get("template"))
     return values
+
+
+def _existing_group(connection: Connection, id_: str) -> Resource | None:
+    """Raises ApiError 409 where something else than a group stands at the id."""
+    found = resources.get(connection, id_)
+    if found is not None and found.type != GROUP_TYPE.lower():
+        raise conflict(f"'{id_}' is a {found.type} and not a resource group.", "resourceGroupName")
+    return found
 
 
 def ensure_group(connection: Connection, group: str, location: str | None, by: str) -> None:

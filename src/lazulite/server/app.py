@@ -29,6 +29,8 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 log = logging.getLogger("lazulite.server")
 #: The largest body of anybody: a form with a name and a secret.
 _FORM_BYTES = 64 * 1024
+#: Parameters that are texts of a client's own choosing and part of no id: a slash in them leads nowhere.
+_TEXTS = frozenset({"experiment", "container", "key", "tag_key", "trace_id", "assessment_id"})
 
 
 class Application:
@@ -72,6 +74,7 @@ class Application:
         try:
             self._check_host(host, headers)
             route = self._route(scope)
+            _check_names(route, scope["path_params"])
             limit = scope[MAX_BODY] = self._limit(route)
             request = Request(scope, _limited(receive, headers, limit))
             await self._authorise(request, route, headers)
@@ -147,6 +150,13 @@ class Application:
                 '`eval "$(lazulite env)"` sets.'
             )
         return await self._claims.verify(token.strip())
+
+
+def _check_names(route: Route, params: dict[str, str]) -> None:
+    """Raises ApiError 404 for a name with a slash (`%2F`), which would be read as another id than the one asked for."""
+    for parameter, name in params.items():
+        if "/" in name and parameter not in _TEXTS and f"{{{parameter}}}" in route.path:
+            raise not_found(f"There is nothing of the name '{name}': a name has no slash.", parameter)
 
 
 def _host_name(authority: str) -> str:
