@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterable, Iterator
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Bytes that every system takes as one path; a character has up to four.
+LONGEST_PATH = 4000
 
 
 def is_full(error: BaseException) -> bool:
@@ -67,23 +70,52 @@ def sizes(folders: Iterable[str]) -> Iterator[int]:
     total = 0
     linked: set[tuple[int, int]] = set()
     for count, found in enumerate(files(folders)):
-        key = (found.st_dev, found.st_ino)
-        if key not in linked:
-            total += found.st_blocks * 512
-        if found.st_nlink > 1:
-            linked.add(key)
+        if found is not None:
+            key = (found.st_dev, found.st_ino)
+            if key not in linked:
+                total += found.st_blocks * 512
+            if found.st_nlink > 1:
+                linked.add(key)
         if count % 100 == 99:
             yield -1
     yield total
 
 
-def files(folders: Iterable[str]) -> Iterator[os.stat_result]:
-    for folder in folders:
+def files(folders: Iterable[str]) -> Iterator[os.stat_result | None]:
+    """Of every file below; None for each folder. The depth of folders is limited by nothing but time."""
+    waiting = [*folders]
+    while waiting:
+        path = waiting.pop()
+        yield None
         with contextlib.suppress(OSError):
-            for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
-                for name in names:
-                    with contextlib.suppress(OSError):
-                        yield os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            folder = open_folder(path)
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(f"{path}/{entry.name}")
+                            continue
+                        with contextlib.suppress(OSError):
+                            yield entry.stat(follow_symlinks=False)
+            finally:
+                os.close(folder)
+
+
+def open_folder(path: str) -> int:
+    """A descriptor of the folder, also where its path is longer than the system takes at once. Raises OSError."""
+    folder = os.open("/", FOLDER)
+    rest = path
+    while rest := rest.lstrip("/"):
+        part = rest
+        if len(os.fsencode(part)) > LONGEST_PATH:
+            part = rest[: LONGEST_PATH // 4].rpartition("/")[0]
+        rest = rest[len(part) :]
+        try:
+            below = os.open(part, FOLDER, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = below
+    return folder
 
 
 def is_beneath(path: str, folder: str) -> bool:

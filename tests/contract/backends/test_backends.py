@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lazulite.backends.base import Backend, Handle
+from lazulite.backends.base import Backend, BackendError, Handle
 from lazulite.backends.fake import FakeBackend, FakeRun
 from lazulite.backends.local import LocalBackend
 from lazulite.backends.local.folder import RunFolder
@@ -140,6 +140,24 @@ class TestLocal(BackendContract):
         await until(backend, handle, lambda seen: seen.outcome is not None)
         await backend.forget(handle)
         assert not (backend.root / handle["folder"]).exists()
+
+    async def test_a_run_that_cannot_be_cleared_away_holds_up_no_start(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        handles = [await backend.start(a_run(job), plan("true"), RunSecrets()) for job in ("a", "b", "c")]
+        folders = [backend.root / handle["folder"] for handle in handles]
+        for handle in handles:
+            await until(backend, handle, lambda seen: seen.outcome is not None)
+        removed = RunFolder.remove
+
+        def remove(folder: RunFolder) -> None:
+            if folder.path == folders[1]:
+                raise BackendError("processes of the run do not end")
+            removed(folder)
+
+        monkeypatch.setattr(RunFolder, "remove", remove)
+        await LocalBackend(backend.root).retain([])
+        assert [folder.exists() for folder in folders] == [False, True, False]
 
 
 def parent(pid: int) -> int:

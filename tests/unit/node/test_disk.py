@@ -2,6 +2,7 @@ import errno
 import os
 from pathlib import Path
 
+from lazulite.backends.local.removal import remove_tree
 from lazulite.node import disk
 from lazulite.node.disk import Growth
 
@@ -31,6 +32,26 @@ def test_a_long_walk_is_done_in_parts(tmp_path: Path) -> None:
     while growth.look(0.0, budget_s=-1.0) is None:
         looks += 1
     assert looks == 3
+
+
+def test_folders_without_files_are_looked_at_in_parts_too(tmp_path: Path) -> None:
+    for number in range(250):
+        (tmp_path / str(number)).mkdir()
+    assert list(disk.sizes([str(tmp_path)])) == [-1, -1, 0]
+
+
+def test_a_file_counts_however_deep_it_lies(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("below", dir_fd=folder)
+        below = os.open("below", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    with os.fdopen(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder), "wb") as file:
+        file.write(bytes(100_000))
+    os.close(folder)
+    assert 100_000 <= list(disk.sizes([str(tmp_path)]))[-1] < 120_000
+    remove_tree(tmp_path / "below")
 
 
 def test_a_folder_that_is_not_there_has_no_size(tmp_path: Path) -> None:

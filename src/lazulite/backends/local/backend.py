@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lazulite.backends.base import BackendError, Capabilities, Handle, Observation, RunKey
@@ -13,6 +15,8 @@ from lazulite.backends.local.watcher import Watcher
 from lazulite.core.paths import UnsafePath, path_beneath
 from lazulite.model.run_plan import RunPlan, RunSecrets
 from lazulite.node import marks
+
+log = logging.getLogger(__name__)
 
 
 class LocalBackend:
@@ -110,12 +114,28 @@ def _start(folder: RunFolder, plan: RunPlan, secrets: RunSecrets) -> None:
 def _sweep(root: Path, keep: Collection[Path]) -> None:
     for place in {folder for _, folder in marks.everywhere()}:
         if Path(place).is_relative_to(root) and not Path(place).exists():
-            RunFolder(Path(place)).end_processes()
+            with _going_on(Path(place)):
+                RunFolder(Path(place)).end_processes()
     for path in root.glob("*/*/*"):
-        folder = RunFolder(path)
-        if path in keep or not path.is_dir():
-            continue
-        folder.ask_to_stop()
-        seen = folder.observe()
-        if seen.outcome is not None or not seen.alive:
-            folder.remove()
+        if path not in keep:
+            with _going_on(path):
+                _retire(path)
+
+
+def _retire(path: Path) -> None:
+    if not path.is_dir():
+        return
+    folder = RunFolder(path)
+    folder.ask_to_stop()
+    seen = folder.observe()
+    if seen.outcome is not None or not seen.alive:
+        folder.remove()
+
+
+@contextmanager
+def _going_on(path: Path) -> Iterator[None]:
+    """One run that cannot be cleared away keeps no server from starting: it is tried again at the next start."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("the run in %s could not be cleared away: %s", path, error, exc_info=not isinstance(error, OSError))

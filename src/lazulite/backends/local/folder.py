@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from lazulite.backends.base import BackendError, Observation
+from lazulite.backends.local.removal import remove_tree
 from lazulite.model.run_plan import RunPhase, RunPlan, RunSecrets, RunStatus
 from lazulite.node import marks
 
@@ -118,11 +115,11 @@ class RunFolder:
         return None
 
     def remove(self) -> None:
-        """Delete the folder, whatever modes the job left in it. Links are not followed. Nothing of the run runs then."""
+        """Delete the folder, whatever the job left in it. Nothing of the run runs then. Raises BackendError."""
         found = self.status()
         if found is None or found.outcome is None or (found.error and found.error.code == "AgentLost"):
             self.end_processes()  # an agent that came to its own end has done so
-        shutil.rmtree(self.path, onerror=_make_removable)
+        remove_tree(self.path)
         for parent in (self.path.parent, self.path.parent.parent):
             with suppress(OSError):
                 parent.rmdir()
@@ -165,11 +162,3 @@ def _replace(path: Path, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     os.replace(aside, path)
-
-
-def _make_removable(function: Callable[..., Any], path: str, _error: Any) -> None:
-    with suppress(OSError):
-        os.chmod(os.path.dirname(path), stat.S_IRWXU)
-        if not os.path.islink(path):
-            os.chmod(path, stat.S_IRWXU)
-        function(path)
