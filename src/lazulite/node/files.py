@@ -52,13 +52,31 @@ def store(source: int, target: str, tick: Callable[[], None] | None = None) -> N
         raise
 
 
-def opened(root: str) -> Iterator[tuple[str, int]]:
+@contextlib.contextmanager
+def directory(root: str, *below: str) -> Iterator[int]:
+    """A descriptor of a folder below one that no job can move, reached through no link. Raises OSError."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in below:
+            step = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = step
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def opened(root: str | int) -> Iterator[tuple[str, int]]:
     """(path relative to `root`, descriptor) of every regular file, following no link; what a killed copy left is not.
 
     A job may still be writing there: what is opened is what was looked at, so that no file can be swapped for a link
-    that leads out of the folder.
+    that leads out of the folder. Where it could swap the folder itself, `root` is a descriptor (see `directory`).
     """
-    for folder, _, names, descriptor in os.fwalk(root, follow_symlinks=False):
+    if isinstance(root, int):
+        top, walk = ".", os.fwalk(".", follow_symlinks=False, dir_fd=root)
+    else:
+        top, walk = root, os.fwalk(root, follow_symlinks=False)
+    for folder, _, names, descriptor in walk:
         for name in sorted(names):
             if _PART.fullmatch(name):
                 continue
@@ -68,7 +86,7 @@ def opened(root: str) -> Iterator[tuple[str, int]]:
                 continue
             try:
                 if stat.S_ISREG(os.fstat(file).st_mode):
-                    yield os.path.relpath(os.path.join(folder, name), root), file
+                    yield os.path.relpath(os.path.join(folder, name), top), file
             finally:
                 os.close(file)
 

@@ -10,6 +10,9 @@ from . import disk
 from .failure import Canceled, RunFailure
 from .status import Status, now
 
+#: Below the run's folder. What is in `exe` and `cap` is the job's to replace, also by links.
+WORKDIR = ("exe", "wd")
+CAPABILITY = ("cap", "data-capability", "wd")
 HEARTBEAT_S = 5.0
 CANCEL_POLL_S = 0.2
 
@@ -52,12 +55,12 @@ class Run:
 
     @property
     def workdir(self) -> str:
-        return self.path("exe", "wd")
+        return self.path(*WORKDIR)
 
     @property
     def capability(self) -> str:
         """Where inputs and outputs appear."""
-        return self.path("cap", "data-capability", "wd")
+        return self.path(*CAPABILITY)
 
     @property
     def layer(self) -> str:

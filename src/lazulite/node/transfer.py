@@ -105,8 +105,8 @@ def upload(source: int, url: str, query: str, ca_bundle: str | None, tick: Tick)
     put(join(url, query, "comp=blocklist"), body, {}, ca_bundle, tick)
 
 
-def upload_folder(source: str, url: str, query: str, ca_bundle: str | None, tick: Tick) -> int:
-    """Store every regular file below `source` under the address. Returns how many. Raises TransferError."""
+def upload_folder(source: int, url: str, query: str, ca_bundle: str | None, tick: Tick) -> int:
+    """Store every regular file below an open folder under the address. Returns how many. Raises TransferError."""
     count = 0
     for name, file in files.opened(source):
         upload(file, f"{url.rstrip('/')}/{quote(name)}", query, ca_bundle, tick)

@@ -113,6 +113,33 @@ def test_file_output(a_run: ARun, tmp_path: Path, isolation: Isolation) -> None:
     assert place.read_text() == "1\n"
 
 
+def test_links_planted_on_the_way_to_outputs_and_logs_bring_nothing_home(
+    a_run: ARun, tmp_path: Path, isolation: Isolation
+) -> None:
+    secret = tmp_path / "secret"
+    for place in ("o", "f", "outputs", "logs"):
+        (secret / place).mkdir(parents=True)
+        (secret / place / "key").write_text("secret")
+    store = tmp_path / "store"
+    outputs = {"o": Output(mode="upload", path=str(store / "o")), "f": Output(type="uri_file", path=str(store / "key"))}
+    command = (
+        "inputs=$(dirname $AZURE_ML_OUTPUT_o); work=$(pwd); cd /; "
+        f"for place in $inputs $work; do mv $place $place.old && ln -s {secret} $place || exit 1; done"
+    )
+    run = a_run(command, outputs=outputs, isolation=isolation).start()
+    assert run.wait()["outcome"] == "completed", run.log()
+    assert list(store.rglob("key")) == []
+    assert list(run.artifacts.rglob("key")) == []
+    assert "output o: its folder is not there any more" in run.log("system_logs/agent.log")
+
+
+def test_a_pipe_in_place_of_a_file_is_named(a_run: ARun, tmp_path: Path) -> None:
+    outputs = {"o": Output(type="uri_file", path=str(tmp_path / "store" / "result.csv"))}
+    status = a_run("mkfifo ${{outputs.o}}", outputs=outputs).start().wait(seconds=20)
+    assert status["error"]["code"] == "UserError/OutputNotAFile"
+    assert "made something else than a file there" in status["error"]["message"]
+
+
 def test_a_folder_in_place_of_a_file_is_named(a_run: ARun, tmp_path: Path) -> None:
     outputs = {"o": Output(type="uri_file", path=str(tmp_path / "store" / "result.csv"))}
     status = a_run("mkdir ${{outputs.o}}", outputs=outputs).start().wait()

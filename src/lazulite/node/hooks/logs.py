@@ -1,9 +1,10 @@
 """`./outputs` and `./logs` of the working directory: copied to the run's artifacts while it runs, and at its end."""
 
+import contextlib
 import os
 
 from .. import files
-from ..run import Run
+from ..run import WORKDIR, Run
 
 COLLECTED = ("outputs", "logs")
 
@@ -11,11 +12,13 @@ COLLECTED = ("outputs", "logs")
 def collect(run: Run) -> None:
     """Copy what changed since the last time. Links are left behind: they could lead out of the job's folder."""
     for folder in COLLECTED:
-        source = os.path.join(run.workdir, folder)
-        if os.path.islink(source):
-            continue
-        for name, file in files.opened(source):
-            copy_changed(run, file, f"{folder}/{name}")
+        with contextlib.ExitStack() as stack:
+            try:
+                source = stack.enter_context(files.directory(run.folder, *WORKDIR, folder))
+            except OSError:
+                continue
+            for name, file in files.opened(source):
+                copy_changed(run, file, f"{folder}/{name}")
 
 
 def copy_changed(run: Run, file: int, name: str) -> None:

@@ -1,11 +1,13 @@
 """Outputs: a datastore's folder written in place, or a scratch folder brought there when the process has ended."""
 
+import contextlib
 import os
+import stat
 from typing import Any
 
 from .. import files, transfer
 from ..failure import RunFailure
-from ..run import Mount, Run
+from ..run import CAPABILITY, Mount, Run
 from . import logs
 
 
@@ -45,11 +47,10 @@ def collect(run: Run) -> None:
     run.status.time("outputs")
     logs.collect(run)
     for name, asked in run.plan["outputs"].items():
-        scratch = os.path.join(run.capability, name)
-        if asked["mode"] == "direct" or is_mounted(asked) or not os.path.isdir(scratch):
+        if asked["mode"] == "direct" or is_mounted(asked):
             continue
         try:
-            count = store(run, name, asked, scratch)
+            count = store(run, name, asked)
         except (OSError, transfer.TransferError) as error:
             place = asked["uri"] or asked["path"] or asked["url"]
             raise RunFailure(
@@ -58,9 +59,22 @@ def collect(run: Run) -> None:
         run.log(f"output {name}: {count} files stored")
 
 
-def store(run: Run, name: str, asked: dict[str, Any], scratch: str) -> int:
-    if asked["type"] == "uri_file":
-        return store_file(run, name, asked, os.path.join(scratch, file_name(asked)))
+def store(run: Run, name: str, asked: dict[str, Any]) -> int:
+    """How many files were stored. The job may have replaced any folder on the way by a link: none is followed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(files.directory(run.folder, *CAPABILITY, name))
+        except OSError as error:
+            run.log(f"output {name}: its folder is not there any more ({error.strerror})")
+            return 0
+        return (
+            store_file(run, name, asked, scratch)
+            if asked["type"] == "uri_file"
+            else store_all(run, name, asked, scratch)
+        )
+
+
+def store_all(run: Run, name: str, asked: dict[str, Any], scratch: int) -> int:
     if asked["kind"] == "blob":
         query = run.query(f"outputs.{name}")
         return transfer.upload_folder(scratch, asked["url"], query, run.plan["ca_bundle"], run.tick)
@@ -76,17 +90,13 @@ def store(run: Run, name: str, asked: dict[str, Any], scratch: str) -> int:
     return count
 
 
-def store_file(run: Run, name: str, asked: dict[str, Any], path: str) -> int:
-    if os.path.isdir(path) and not os.path.islink(path):
-        text = (
-            f"Output '{name}' is a uri_file, and the command made a folder there: write one file, or have a uri_folder."
-        )
-        raise RunFailure("UserError/OutputNotAFile", text)
+def store_file(run: Run, name: str, asked: dict[str, Any], scratch: int) -> int:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = os.open(file_name(asked), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=scratch)
     except OSError:
         return 0
     try:
+        check_is_file(name, file)
         if asked["kind"] == "blob":
             transfer.upload(file, asked["url"], run.query(f"outputs.{name}"), run.plan["ca_bundle"], run.tick)
         else:
@@ -95,3 +105,14 @@ def store_file(run: Run, name: str, asked: dict[str, Any], path: str) -> int:
     finally:
         os.close(file)
     return 1
+
+
+def check_is_file(name: str, file: int) -> None:
+    """Raises RunFailure (OutputNotAFile) for a folder, a pipe or a device."""
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):
+        made = "a folder" if stat.S_ISDIR(mode) else "something else than a file"
+        raise RunFailure(
+            "UserError/OutputNotAFile",
+            f"Output '{name}' is a uri_file, and the command made {made} there: write one file, or have a uri_folder.",
+        )
