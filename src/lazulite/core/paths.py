@@ -22,6 +22,8 @@ from lazulite.core.errors import Refusal
 #: The longest name of one file or directory that common file systems hold, in bytes.
 MAX_SEGMENT_BYTES = 255
 
+#: To read what a job may have put there: a FIFO's open does not wait for its writer.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -112,6 +114,22 @@ def open_beneath(
         raise
     finally:
         os.close(parent)
+
+
+def open_file(path: str | os.PathLike[str]) -> int:
+    """A descriptor to read the regular file at `path`; the caller closes it. Nobody waits for a FIFO that a job put there.
+
+    Raises UnsafePath for what is not a regular file, and what `os.open` raises, also where `path` is a link.
+    """
+    return regular(os.open(path, READ))
+
+
+def regular(descriptor: int) -> int:
+    """The descriptor itself, opened with `READ`. Raises UnsafePath, and closes it, where it is of anything but a file."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise UnsafePath("it is not a regular file")
 
 
 def path_beneath(root: str | os.PathLike[str], relative: str) -> Path:

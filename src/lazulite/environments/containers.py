@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lazulite.core.paths import open_file
 from lazulite.environments.spec import EnvironmentSpec
 from lazulite.model.run_plan import EnvironmentPlan, ImagePlan
 
@@ -48,9 +49,11 @@ def context_hash(folder: Path, dockerfile: str) -> str:
         if path.is_symlink():
             digest.update(f"#{name}>{os.readlink(path)}".encode())
             continue
-        found = path.stat()
-        digest.update(f"#{name}#{found.st_size}#{bool(found.st_mode & 0o100)}".encode())
-        with path.open("rb") as file:
+        if not path.is_file():
+            continue
+        with os.fdopen(open_file(path), "rb") as file:
+            found = os.fstat(file.fileno())
+            digest.update(f"#{name}#{found.st_size}#{bool(found.st_mode & 0o100)}".encode())
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()[:32]

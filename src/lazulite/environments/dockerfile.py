@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lazulite.core.paths import open_file
 from lazulite.environments import conda, pip_lines, pip_options
 from lazulite.environments.pip_options import CONDA, PIP, UV, Meaning
 from lazulite.environments.spec import BuildContext, Packages, Unresolvable
@@ -101,7 +102,8 @@ class Image:
                 continue
             path = beneath(self.context, posixpath.join(step.source, rest) if rest else step.source)
             if path is not None and path.is_file():
-                return path.read_text(encoding="utf-8")
+                with os.fdopen(open_file(path), encoding="utf-8") as file:
+                    return file.read()
         raise self.refuse(f"'{name}' was not copied into the image from the build context: add a COPY for it.")
 
 
@@ -195,7 +197,8 @@ def matches(image: Image, source: str) -> list[Path]:
     if ".." in bare.split("/"):
         raise image.refuse(f"'{source}' lies outside the build context.")
     found = sorted(image.context.glob(bare)) if "*" in bare else [image.context / bare]
-    safe = [path for path in found if beneath(image.context, os.path.relpath(path, image.context)) and path.exists()]
+    inside = (path for path in found if beneath(image.context, os.path.relpath(path, image.context)))
+    safe = [path for path in inside if path.is_file() or path.is_dir()]
     if not safe:
         raise image.refuse(f"'{source}' is not in the build context.")
     return safe

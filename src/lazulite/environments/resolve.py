@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from lazulite.core.paths import open_file
 from lazulite.environments import catalogue, conda, containers, dockerfile, images, rules
 from lazulite.environments.interpreters import Interpreter, choose
 from lazulite.environments.spec import EnvironmentSpec, Packages, Unresolvable
@@ -101,8 +102,9 @@ def content_key(plan: EnvironmentPlan) -> str:
     digest = hashlib.sha256(msgspec.json.encode(deciding))
     for step in plan.copies:
         for path in sorted(files_of(Path(plan.context or "") / step.source)):
-            digest.update(f"#{path}#{os.path.getsize(path)}".encode())
-            digest.update(path.read_bytes())
+            with os.fdopen(open_file(os.path.realpath(path)), "rb") as file:
+                digest.update(f"#{path}#{os.fstat(file.fileno()).st_size}".encode())
+                digest.update(file.read())
     return digest.hexdigest()[:32]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import UnsafePath, open_beneath
+from lazulite.core.paths import READ, UnsafePath, open_beneath, regular
 from lazulite.environments import dockerfile, images
 from lazulite.environments.catalogue import CuratedEnvironment
 from lazulite.environments.spec import BuildContext, Unresolvable
@@ -55,7 +55,7 @@ def context(build: Mapping[str, Any], where: Location | None, storage: StorageLo
         raise Unresolvable(f"The build context '{uri}' does not lie in a datastore of this machine: upload it again.")
     name = str(build.get("dockerfilePath") or "Dockerfile").removeprefix("./")
     try:
-        with os.fdopen(open_beneath(folder, name), encoding="utf-8") as file:
+        with os.fdopen(regular(open_beneath(folder, name, READ)), encoding="utf-8") as file:
             return BuildContext(dockerfile=file.read(), folder=str(folder), path=name)
     except (OSError, UnsafePath, UnicodeDecodeError) as error:
         raise Unresolvable(f"The build context has no readable Dockerfile '{name}': {error}") from error

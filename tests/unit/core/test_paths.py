@@ -110,3 +110,17 @@ def test_no_generated_name_leaves_the_root(root: Path, tmp_path: Path) -> None:
         os.close(fd)
         assert real.is_relative_to(root.resolve())
     assert opened > 10
+
+
+def test_a_fifo_is_refused_and_makes_nobody_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"text")
+    for opened in (
+        lambda: paths.open_file(tmp_path / "pipe"),
+        lambda: paths.regular(paths.open_beneath(tmp_path, "pipe", paths.READ)),
+        lambda: paths.open_file(tmp_path),
+    ):
+        with pytest.raises(UnsafePath, match="not a regular file"):
+            opened()
+    with os.fdopen(paths.open_file(tmp_path / "file"), "rb") as file:
+        assert file.read() == b"text"

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,11 @@ def test_a_build_context_is_named_by_its_content(tmp_path: Path) -> None:
     assert second.key != first.key
     assert second.image is not None
     assert second.image.name != first.image.name
+
+
+def test_a_fifo_in_a_build_context_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    build = BuildContext(dockerfile="FROM scratch\n", folder=str(tmp_path))
+    first = plan_of(build=build)
+    os.mkfifo(tmp_path / "pipe")
+    assert plan_of(build=build).key == first.key

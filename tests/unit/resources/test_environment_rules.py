@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -54,3 +55,18 @@ def test_what_lies_beside_a_conda_file_does_not_count(world: EngineWorld) -> Non
         check(world, {"image": "julia"})
     check(world, {"image": "julia", "condaFile": "dependencies: [python=3.11]"})
     check(world, {"image": "unknown/image"})
+
+
+@pytest.mark.parametrize("at", ["Dockerfile", "requirements.txt"])
+def test_a_fifo_in_a_build_context_makes_nobody_wait(world: EngineWorld, at: str) -> None:
+    """Such a check is made while the database is written."""
+    folder = world.storage.local_path(ACCOUNT, "blobs", "context")
+    assert folder is not None
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(
+        "FROM python:3.11\nCOPY requirements.txt .\nRUN pip install -r requirements.txt\n"
+    )
+    (folder / at).unlink(missing_ok=True)
+    os.mkfifo(folder / at)
+    with pytest.raises(ApiError, match=r"not a regular file|'requirements\.txt' is not in the build context"):
+        check(world, {"build": {"contextUri": URI}})

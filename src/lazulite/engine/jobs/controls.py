@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import UnsafePath
+from lazulite.core.paths import UnsafePath, open_file
 from lazulite.engine.jobs.decide import failed
 from lazulite.model.job_status import JobState, JobStatus
 from lazulite.resources import places, typed_inputs
@@ -67,10 +68,11 @@ def read(c: Connection, storage: StorageLocator, job: Resource, name: str, uri: 
             f"The control output '{name}' of the step '{step}' lies at '{where.uri}'; only plain folders can be read."
         )
         raise ApiError(501, "NotImplemented", text)
-    if not path.is_file():
-        raise _missing(job, name)
-    with path.open("rb") as file:
-        found = file.read(MAX_BYTES + 1)
+    try:
+        with os.fdopen(open_file(path), "rb") as file:
+            found = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError, UnsafePath):
+        raise _missing(job, name) from None
     if len(found) > MAX_BYTES:
         text = f"The control output '{name}' of the step '{step}' is longer than {MAX_BYTES} bytes."
         raise ApiError(400, "ControlOutputTooLong", text)

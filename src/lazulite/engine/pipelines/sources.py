@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy.engine import Connection
 
 from lazulite.core import arm_id
 from lazulite.core.errors import ApiError
-from lazulite.core.paths import UnsafePath
+from lazulite.core.paths import UnsafePath, open_file
 from lazulite.engine.pipelines import births, children
 from lazulite.model import pipeline_graph as graph
 from lazulite.model.pipeline_flow import Source
@@ -40,10 +42,12 @@ def _content(c: Connection, storage: StorageLocator, pipeline: Resource, value: 
         local = where.account and where.container and storage.local_path(where.account, where.container, where.path)
     except UnsafePath as error:
         raise ApiError(400, "UserError/InvalidPath", f"{error}") from None
-    if not local or not local.is_file():
-        raise ApiError(400, "ItemsNotReadable", f"{shown.capitalize()} is no file of this machine ('{uri}').")
-    with local.open("rb") as file:
-        found = file.read(_MAX_BYTES + 1)
+    try:
+        with os.fdopen(open_file(local or ""), "rb") as file:
+            found = file.read(_MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError, UnsafePath):
+        text = f"{shown.capitalize()} is not a file of this machine ('{uri}')."
+        raise ApiError(400, "ItemsNotReadable", text) from None
     if len(found) > _MAX_BYTES:
         raise ApiError(400, "ItemsTooLong", f"{shown.capitalize()} is longer than {_MAX_BYTES} bytes.")
     return found.decode(errors="replace")

@@ -40,7 +40,7 @@ def test_the_content_of_a_file(world: EngineWorld) -> None:
 
 
 def test_a_folder_is_no_list_of_items(world: EngineWorld) -> None:
-    with pytest.raises(ApiError, match="The input 'a' is no file of this machine"):
+    with pytest.raises(ApiError, match="The input 'a' is not a file of this machine"):
         text(world, InputOf("a"), a={"jobInputType": "uri_folder", "uri": f"{STORE}/folder"})
 
 
