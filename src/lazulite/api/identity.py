@@ -29,7 +29,7 @@ from lazulite.core.web import (
     workspace_id,
 )
 from lazulite.identity.claims import LONGEST_OF_JOB_S, Claims
-from lazulite.store import resources, runs
+from lazulite.store import runs
 from lazulite.store.resources import Json
 
 CLOUD = "LazuliteCloud"
@@ -229,8 +229,8 @@ class _Identity:
         name, role, scope = body.get("name"), body.get("role", "Contributor"), body.get("scope") or "/"
         if not isinstance(name, str) or not name.strip():
             raise bad_request("A principal needs a name.", "name")
-        if scope != "/" and await self._context.database.read(lambda c: resources.get(c, scope)) is None:
-            raise bad_request(f"scope '{scope}' is not '/' and not the id of anything on this server.", "scope")
+        if not isinstance(scope, str):
+            raise bad_request("scope must be a text: '/' or the id of something on this server.", "scope")
         kind = "User" if body.get("kind") == "User" else "ServicePrincipal"
         made, secret = await self._directory.create(name, str(role), scope, kind=kind)
         return JsonResponse(

@@ -128,7 +128,7 @@ class _Management:
     async def delete_group(self, request: Request) -> Response:
         """Everything in the group goes, as on Azure; the operation is over when its files are erased."""
         id_ = path_id(request)
-        after: write.After = []
+        after: write.After = [self._context.directory.refresh]  # first: roles go with what they were held at
 
         def transaction(connection: Connection) -> str | None:
             if _existing_group(connection, id_) is None:

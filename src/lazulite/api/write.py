@@ -137,7 +137,7 @@ def erase(context: ApiContext, connection: Connection, id_: str, after: After) -
     storage_accounts.erase(connection, id_)
     context.services.secrets.delete(connection, id_)
     if context.directory.forget(connection, id_):
-        after.append(context.directory.refresh)
+        after.insert(0, context.directory.refresh)  # first: nothing that fails keeps a role that is gone in memory
     return resources.delete(connection, id_)
 
 

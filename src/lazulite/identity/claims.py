@@ -121,6 +121,8 @@ class Claims:
 
     def _changed(self, keys: frozenset[str]) -> None:
         for key in keys:
+            if not key.startswith("/subscriptions/"):
+                continue  # not a resource: a pool of computes, an erasure
             if key.count("/") <= _DEPTH:
                 self._reading.clear()
                 self._lives.clear()

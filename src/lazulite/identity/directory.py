@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,15 @@ class Assignment:
     scope: str  # lower case ARM id; "/" is everything
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One snapshot of the store."""
+
+    by_hash: Mapping[str, Principal]
+    by_id: Mapping[str, Principal]
+    assignments: Mapping[str, list[Assignment]]
+
+
 class Directory:
     """Answers `authenticate` and `allows`. One server process owns the store, so memory is the truth's mirror."""
 
@@ -34,20 +44,19 @@ class Directory:
         """`everyone` are roles by scope that every authenticated principal holds, jobs too."""
         self._database = database
         self._everyone = {arm_id.key(scope): role for scope, role in (everyone or {}).items()}
-        self._by_hash: dict[str, Principal] = {}
-        self._by_id: dict[str, Principal] = {}
-        self._assignments: dict[str, list[Assignment]] = {}
+        self._loading = threading.Lock()
+        self._known = _Known({}, {}, {})
         database.read_sync(self._load)
 
     def authenticate(self, secret: str, *, principal_id: str | None = None) -> Principal | None:
         """The principal whose key this is. Keys are 256 random bits, so one SHA-256 protects them at rest."""
-        found = self._by_hash.get(_digest(secret))
+        found = self._known.by_hash.get(_digest(secret))
         if found is None or (principal_id is not None and found.id != principal_id):
             return None
         return found
 
     def get(self, principal_id: str) -> Principal | None:
-        return self._by_id.get(principal_id)
+        return self._known.by_id.get(principal_id)
 
     def allows(self, principal: Principal, action: str, scope: str) -> bool:
         """Whether an assignment at `scope` or above it covers `action`; of a job, whether its own right does too."""
@@ -58,7 +67,7 @@ class Directory:
             inside = principal.workspace is not None and _covers(arm_id.key(principal.workspace), key)
             if not (inside and JOB.allows(action)):
                 return False
-        held = self._assignments.get(principal.id, ())
+        held = self._known.assignments.get(principal.id, ())
         return any(_covers(a.scope, key) and a.role.allows(action) for a in held)
 
     def sees(self, principal: Principal, scope: str) -> bool:
@@ -66,7 +75,7 @@ class Directory:
         key = arm_id.key(scope)
         if principal.run is not None:
             return _covers(key, arm_id.key(principal.workspace or "/"))
-        held = self._assignments.get(principal.id, ())
+        held = self._known.assignments.get(principal.id, ())
         return any(_covers(a.scope, key) or _covers(key, a.scope) for a in held)
 
     async def create(
@@ -74,15 +83,22 @@ class Directory:
     ) -> tuple[Principal, str]:
         """A new principal with one role; returns it and its key, which is shown this once.
 
-        Raises ApiError 400 where the role is not one of Azure's built-in ones.
+        Raises ApiError 400 where the role is not one of Azure's built-in ones, or nothing is at the scope.
         """
         wanted = named(role)
         if wanted is None:
             raise bad_request(f"There is no role '{role}'.{nearest(role, [r.name for r in BUILT_IN])}", "role")
         secret = secrets.token_urlsafe(32)
         principal = Principal(str(uuid.uuid4()), name, kind)
-        await self._database.write(lambda c: self.add(c, principal, secret, wanted, scope))
-        await self._database.read(self._load)
+
+        def transaction(connection: Connection) -> None:
+            # Where it is added: whatever is deleted meanwhile takes the roles held there along.
+            if scope != "/" and not resources.exists(connection, scope):
+                raise bad_request(f"scope '{scope}' is not '/' and not the id of anything on this server.", "scope")
+            self.add(connection, principal, secret, wanted, scope)
+
+        await self._database.write(transaction)
+        await self.refresh()
         return principal, secret
 
     async def rotate(self, principal_id: str, secret: str = "") -> tuple[Principal, str]:
@@ -90,15 +106,18 @@ class Directory:
 
         Raises ApiError 404.
         """
-        if principal_id not in self._by_id:
+        if principal_id not in self._known.by_id:
             raise _missing(principal_id)
         fresh = secret or secrets.token_urlsafe(32)
         where = principals.c.id == principal_id
         await self._database.write(
             lambda c: c.execute(principals.update().where(where).values(secret_hash=_digest(fresh)))
         )
-        await self._database.read(self._load)
-        return self._by_id[principal_id], fresh
+        await self.refresh()
+        found = self.get(principal_id)
+        if found is None:  # removed meanwhile
+            raise _missing(principal_id)
+        return found, fresh
 
     @staticmethod
     def add(connection: Connection, principal: Principal, secret: str, role: Role, scope: str) -> None:
@@ -116,7 +135,7 @@ class Directory:
 
     async def remove(self, principal_id: str) -> None:
         """Take a principal's key and roles away. Raises ApiError 404."""
-        if principal_id not in self._by_id:
+        if principal_id not in self._known.by_id:
             raise _missing(principal_id)
 
         def delete(connection: Connection) -> None:
@@ -124,7 +143,7 @@ class Directory:
             connection.execute(role_assignments.delete().where(role_assignments.c.principal == principal_id))
 
         await self._database.write(delete)
-        await self._database.read(self._load)
+        await self.refresh()
 
     @staticmethod
     def forget(connection: Connection, scope: str) -> bool:
@@ -140,20 +159,21 @@ class Directory:
         await self._database.read(self._load)
 
     def all(self) -> list[tuple[Principal, list[Assignment]]]:
-        return [(p, self._assignments.get(p.id, [])) for p in self._by_id.values()]
+        known = self._known
+        return [(p, known.assignments.get(p.id, [])) for p in known.by_id.values()]
 
     def reload(self) -> None:
         self._database.read_sync(self._load)
 
     def _load(self, connection: Connection) -> None:
-        rows = list(connection.execute(sa.select(principals)))
-        self._by_hash = {r.secret_hash: Principal(r.id, r.name, r.kind, key=_mark(r.secret_hash)) for r in rows}
-        self._by_id = {p.id: p for p in self._by_hash.values()}
-        assignments: dict[str, list[Assignment]] = {}
-        for row in connection.execute(sa.select(role_assignments)):
-            if role := named(row.role):
-                assignments.setdefault(row.principal, []).append(Assignment(row.principal, role, row.scope))
-        self._assignments = assignments
+        with self._loading:  # the snapshot begins in here, so that what is loaded last is the newest
+            rows = list(connection.execute(sa.select(principals)))
+            by_hash = {r.secret_hash: Principal(r.id, r.name, r.kind, key=_mark(r.secret_hash)) for r in rows}
+            assignments: dict[str, list[Assignment]] = {}
+            for row in connection.execute(sa.select(role_assignments)):
+                if role := named(row.role):
+                    assignments.setdefault(row.principal, []).append(Assignment(row.principal, role, row.scope))
+            self._known = _Known(by_hash, {p.id: p for p in by_hash.values()}, assignments)
 
 
 def _missing(principal_id: str) -> ApiError:

@@ -66,6 +66,12 @@ class Access(Protocol):
         """Whether the principal holds a role at `scope` (an ARM id) or above that covers `action`."""
         ...
 
+    def forget(self, connection: Connection, scope: str) -> bool:
+        """Take away the roles held at `scope` or below it; `refresh` after the transaction where there were any."""
+        ...
+
+    async def refresh(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Services:

@@ -119,7 +119,10 @@ def claim_containers(write: Write, account_id: str, guid: str) -> tuple[list[str
 
 
 def remove(call: Call, id_: str) -> None:
-    """Remove an account with its keys and files, inside the transaction that removes what stands on it."""
+    """Remove an account with its keys, files and roles, inside the transaction that removes what stands on it."""
+    access = call.services.access
+    if access.forget(call.connection, id_):
+        call.after.insert(0, access.refresh)
     erase(call.connection, id_, call.resource.id)
     resources.delete(call.connection, id_)
     call.services.secrets.delete(call.connection, id_)

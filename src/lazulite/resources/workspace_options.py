@@ -160,6 +160,8 @@ def _hub_config(write: Write, value: Any, target: str) -> Json | None:
     accounts, group = "additionalWorkspaceStorageAccounts", "defaultWorkspaceResourceGroup"
     if accounts in given:
         field = f"{target}.{accounts}"
+        if not isinstance(given[accounts], list):
+            raise validation(f"{given[accounts]!r} must be a list.", field)
         given[accounts] = [linked.find(write, id_, linked.STORAGE_ACCOUNT, field).id for id_ in given[accounts]]
     if group in given:
         given[group] = linked.find(write, given[group], linked.RESOURCE_GROUP, f"{target}.{group}").id

@@ -116,9 +116,14 @@ def check(template: object) -> None:
         return
     if not isinstance(template, dict):
         raise _invalid("The template must be an object.", "properties.template")
-    for name in template.get("parameters") or {}:
+    parameters, made_by_it = template.get("parameters") or {}, template.get("resources") or []
+    if not isinstance(parameters, dict):
+        raise _invalid("parameters must be an object.", "properties.template.parameters")
+    if not isinstance(made_by_it, list):
+        raise _invalid("resources must be a list.", "properties.template.resources")
+    for name in parameters:
         _check_known(name)
-    for made in template.get("resources") or []:
+    for made in made_by_it:
         type_ = str(made.get("type")) if isinstance(made, dict) else ""
         if type_.lower() not in RESOURCES:
             raise _invalid(
@@ -139,6 +144,8 @@ def read(parameters: Json, group: str) -> Described:
             "'workspaceName'.",
             _target("workspaceName"),
         )
+    if "/" in name:
+        raise _invalid(f"'{name}' is not a valid name of a workspace: a name has no slash.", _target("workspaceName"))
     for given in parameters:
         _check_known(given)
     _check_nothing_else(parameters)
@@ -192,6 +199,7 @@ def _dependent(parameters: Json, group: str, property_: str, kind: Kind, describ
         _check_own(parameters, f"{property_}SubscriptionId", own.subscription)
         # The SDK proposes names that no vault can have where the workspace's begins with a digit.
         if kind is not linked.KEY_VAULT or not is_digit(str(name)[0]):
+            kind.rule.check(str(name), _target(f"{property_}Name"))
             described.new[property_] = f"{group}/providers/{kind.types[0]}/{name}"
 
 

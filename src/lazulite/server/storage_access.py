@@ -87,6 +87,6 @@ class StorageAccess:
         return found
 
     def _changed(self, keys: frozenset[str]) -> None:
-        if any(key.count("/") <= _DEPTH for key in keys):
+        if any(key.startswith("/subscriptions/") and key.count("/") <= _DEPTH for key in keys):
             self._epoch += 1
             self._scopes.clear()

@@ -16,7 +16,7 @@ from lazulite.identity.claims import Claims
 from lazulite.identity.directory import Directory
 from lazulite.identity.tokens import TokenIssuer, load_key
 from lazulite.store import resources
-from lazulite.store.database import Database
+from lazulite.store.database import Database, changed
 
 WS = workspace_id("s", "g", "W")
 
@@ -182,3 +182,14 @@ async def test_what_changes_while_it_is_read_is_not_remembered(
         slow.setattr(database, "read", overtaken)
         await claims.verify(token)
     assert "over or gone" in await refused(claims, token)
+
+
+@pytest.mark.parametrize(("key", "kept"), [("computes", True), ("/erasures/7", True), ("/subscriptions/s", False)])
+async def test_only_changes_of_what_jobs_lie_in_make_them_be_read_anew(
+    claims: Claims, database: Database, key: str, kept: bool
+) -> None:
+    make_workspace(database)
+    set_job(database, "ada", "Running")
+    before = await claims.life(WS, "j")
+    database.write_sync(lambda c: changed(c, [key]))
+    assert (await claims.life(WS, "j") is before) is kept

@@ -72,6 +72,9 @@ def test_what_cannot_be_had_is_refused_by_name(name: str) -> None:
         ({"storageAccountName": "abc", "storageAccountSubscriptionId": "other"}, "storageAccountSubscriptionId"),
         ({"resourceGroupName": "other"}, "resourceGroupName"),
         ({"workspaceName": ""}, "workspaceName"),
+        ({"workspaceName": "w/jobs/j"}, "workspaceName"),
+        ({"storageAccountName": "w/jobs/abc"}, "storageAccountName"),
+        ({"applicationInsightsName": 5.5, "keyVaultName": "x/abc"}, "keyVaultName"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(parameters: dict[str, Any], name: str) -> None:
@@ -109,3 +112,19 @@ def test_what_exists_is_named_where_it_lies_and_what_is_new_in_the_group() -> No
     assert found.document["properties"] == {"storageAccount": store, "keyVault": vault, "applicationInsights": ""}
     new = template.read({**LEAST, "storageAccountName": "mystore1", "keyVaultName": "1keyvault"}, GROUP).new
     assert new == {"storageAccount": f"{GROUP}/providers/Microsoft.Storage/storageAccounts/mystore1"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "target"),
+    [
+        ({"parameters": 5}, "parameters"),
+        ({"parameters": [[]]}, "parameters"),
+        ({"resources": 5}, "resources"),
+        ({"resources": {"a": {}}}, "resources"),
+        ({"resources": [5]}, "resources"),
+    ],
+)
+def test_a_template_of_another_form_is_refused_by_field(sent: dict[str, Any], target: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        template.check(sent)
+    assert (caught.value.status, caught.value.target) == (400, f"properties.template.{target}")

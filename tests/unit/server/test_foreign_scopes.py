@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from tests.unit.server.two_groups import WS_A, WS_B, A, B, Caller, TwoGroups, two_groups
 
 from lazulite.core.arm_id import PROVIDER
+from lazulite.resources import workspaces
+from lazulite.resources.declaration import Call
+from lazulite.store import resources
 
 EVIL = f"{A}/providers/{PROVIDER}/workspaces/evil1"
 STORAGE = "Microsoft.Storage/storageAccounts"
@@ -207,3 +211,48 @@ async def test_a_deployment_needs_the_right_to_write_the_workspace(world: TwoGro
         answer = await world.alice.put(f"{A}/{deployment}", {"parameters": parameters, **properties})
         assert answer.json()["error"]["target"] == target, answer.text
     assert world.rows() == before
+
+
+@pytest.mark.parametrize("scope", [5, ["/"], {"a": 1}, True, "nowhere", f"{A}/providers/{PROVIDER}/workspaces/none"])
+async def test_a_role_is_held_at_what_is_there(world: TwoGroups, scope: object) -> None:
+    held = (await world.owner.send("GET", "/lazulite/principals")).json()
+    answer = await world.owner.send("POST", "/lazulite/principals", {"name": "x", "scope": scope})
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, "scope"), answer.text
+    assert (await world.owner.send("GET", "/lazulite/principals")).json() == held
+
+
+async def test_the_roles_at_a_registrys_account_go_with_it(world: TwoGroups) -> None:
+    registry = f"{A}/providers/{PROVIDER}/registries/shared-a"
+    assert (await world.alice.put(registry, {})).status_code == 201
+    stored = world.platform.database.read_sync(lambda c: resources.get(c, registry))
+    assert stored is not None
+    account = str(stored.properties["storageAccount"])
+    inside = await world.principal("Contributor", account)
+    assert (await inside.send("POST", f"{account}/listKeys")).status_code in (200, 403)
+
+    def held() -> list[str]:
+        known = world.platform.application._directory.all()
+        return [role.scope for _, roles in known for role in roles if "storageaccounts" in role.scope]
+
+    assert held() == [account.lower()]
+    assert (await world.alice.send("DELETE", registry)).status_code in (200, 202)
+    assert held() == []
+
+
+async def test_roles_that_go_are_forgotten_before_anything_that_may_fail(
+    world: TwoGroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> None:
+        raise RuntimeError("the disk is gone")
+
+    def remove(call: Call) -> None:
+        call.after.append(fails)
+
+    inside = await world.principal("Contributor", WS_A)
+    kept = workspaces.TYPE
+    monkeypatch.setattr(workspaces, "TYPE", replace(kept, remove=remove))
+    assert (await world.owner.send("DELETE", A)).status_code == 500
+    assert (await world.owner.send("PUT", A, {"location": "x"})).status_code == 201
+    assert (await world.owner.put(WS_A, {})).status_code == 200
+    for caller in (inside, world.alice):
+        assert (await caller.send("GET", WS_A)).status_code == 403

@@ -94,6 +94,13 @@ async def test_what_cannot_be_had_is_refused_by_name_and_its_absence_is_not(worl
         ({"managedNetwork": "yes"}, "properties.managedNetwork"),
         ({"primaryUserAssignedIdentity": "identity_resource_id"}, "properties.primaryUserAssignedIdentity"),
         ({"hubResourceId": WS_A}, "properties.hubResourceId"),
+        *(
+            (
+                {"workspaceHubConfig": {"additionalWorkspaceStorageAccounts": value}},
+                "properties.workspaceHubConfig.additionalWorkspaceStorageAccounts",
+            )
+            for value in (5, "x", [5])
+        ),
         ({"serverlessComputeSettings": {"subnet": "x"}}, "properties.serverlessComputeSettings.subnet"),
         (
             {"serverlessComputeSettings": {"serverlessComputeCustomSubnet": "x"}},
@@ -146,6 +153,18 @@ async def test_a_deployment_makes_what_is_new_under_its_name(world: TwoGroups) -
     shown = await world.alice.properties(NEW)
     made = [shown[name].rsplit("/", 1)[1] for name in ("storageAccount", "keyVault", "applicationInsights")]
     assert (made, shown["hbiWorkspace"]) == (["newstorage1", "new-vault", "new(ai)"], True)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"workspaceName": "ws-a/datastores/workspaceblobstore"}, {"storageAccountName": "abc/blobServices/abc"}],
+)
+async def test_a_deployment_reaches_nothing_below_through_a_name(world: TwoGroups, parameters: dict[str, Any]) -> None:
+    before = world.rows()
+    answer = await deploy(world, parameters)
+    target = f"properties.parameters.{next(iter(parameters))}"
+    assert (answer.status_code, answer.json()["error"]["target"]) == (400, target), answer.text
+    assert world.rows() == before
 
 
 async def test_a_deployment_does_not_take_anothers_account_name(world: TwoGroups) -> None:
