@@ -14,8 +14,9 @@ from .isolation import Confined
 PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "CC", "CXX", "CFLAGS", "LDFLAGS")
 
 
-Confine = Callable[[list[str], list[str]], Confined]
-"""(command, folders it writes to) to how it runs apart from the platform's own files, where that is possible."""
+Confine = Callable[[list[str], str, list[str]], Confined]
+"""(command, folder it begins in and reads, folders it writes to) to how it runs apart from the platform's own files,
+where that is possible."""
 
 
 def build(
@@ -26,11 +27,14 @@ def build(
     uv: str,
     cache: str | None,
     tick: Callable[[], None],
-    confine: Confine = lambda command, _: Confined(command),
-) -> None:
-    """Make the environment in `folder`. Raises RunFailure (EnvironmentBuildFailed) with a short cause.
+    confine: Confine = lambda command, _, __: Confined(command),
+) -> bool:
+    """Make the environment in `folder`. Returns whether a package's own code ran.
 
-    Compiling a package runs its author's code: that happens as `confine` says, and only if a package needs it.
+    Raises RunFailure (EnvironmentBuildFailed) with a short cause.
+
+    Compiling a package runs its author's code: that happens as `confine` says, and only if a package needs it. It
+    writes to `venv` and `scratch` alone: what lies beside them is written to by us, and we are not confined.
     """
     os.makedirs(folder)
     uv = shutil.which(uv) or uv
@@ -43,9 +47,10 @@ def build(
     scratch = os.path.join(folder, "scratch")
     for number, (requirements, options) in enumerate(installations(plan)):
         lists = lists_of(plan, number, requirements, options)
-        install(uv_run, install_command(plan, lists, folder, venv, uv), list(options), confine, scratch)
+        install(uv_run, install_command(plan, lists, folder, venv, uv), list(options), confine, [venv, scratch])
     shutil.rmtree(scratch, ignore_errors=True)
     copy_context(plan, os.path.join(folder, "files"))
+    return uv_run.compiled
 
 
 def installations(plan: Mapping[str, Any]) -> Iterator[tuple[list[str], list[str]]]:
@@ -64,13 +69,13 @@ def lists_of(plan: Mapping[str, Any], number: int, requirements: list[str], opti
     return lists
 
 
-def install(uv_run: "UvRun", command: list[str], options: list[str], confine: Confine, scratch: str) -> None:
+def install(uv_run: "UvRun", command: list[str], options: list[str], confine: Confine, writable: list[str]) -> None:
     """Raises RunFailure. What must be compiled is known only after an attempt, but for what is asked to be.
 
-    What a package does while it is compiled reaches this environment alone: its cache is `scratch`, as all later
-    environments would take what it left in the shared one; and what comes after it is installed as it was.
+    What a package does while it is compiled reaches this environment alone: its cache is the last of `writable`, as
+    all later environments would take what it left in the shared one; and what comes after it is installed as it was.
     """
-    if not os.path.exists(scratch):
+    if not uv_run.compiled:
         said = "--no-build" if "--no-binary" in options else uv_run.attempt([*command, *ready_builds_alone(options)])
         if said is None:
             return
@@ -78,7 +83,9 @@ def install(uv_run: "UvRun", command: list[str], options: list[str], confine: Co
             raise uv_run.failure(said)
         with open(uv_run.log, "a", encoding="utf-8") as file:
             file.write("Some packages have no ready build: compiling them, apart from the platform's files\n")
-    uv_run.must(confine(command + options, [uv_run.folder]), apart(scratch))
+    uv_run.compiled = True
+    variables = apart(writable[-1])
+    uv_run.must(confine([*command, "--compile-bytecode", *options], uv_run.folder, writable), variables)
 
 
 def ready_builds_alone(options: list[str]) -> list[str]:
@@ -113,6 +120,8 @@ class UvRun:
         self.log = log
         self.variables = variables
         self.tick = tick
+        #: Whether a package's own code has run: from then on nothing in the environment is to be trusted.
+        self.compiled = False
 
     def attempt(
         self, command: list[str], restrict: Callable[[], None] | None = None, variables: Mapping[str, str] | None = None
@@ -210,7 +219,8 @@ def compile_later(shared: str, interpreter: str, requirements: list[str]) -> Non
     """Byte-compile the packages in a process of its own: a job sees them read-only and could not keep it.
 
     What was asked for by name comes first, tests never. The interpreter is the bare one: that of the environment
-    would run what packages ask to be run at every start.
+    would run what packages ask to be run at every start. Not for what packages' own code has written to, as links in
+    it lead anywhere: that was compiled where it was installed.
     """
     (packages,) = glob.glob(os.path.join(shared, "venv", "lib", "python*", "site-packages"))
     first = [os.path.join(packages, name) for name in import_names(packages, requirements)]
@@ -226,6 +236,8 @@ def import_names(packages: str, requirements: list[str]) -> list[str]:
     for requirement in requirements:
         stem = re.sub(r"[-_.]+", "_", re.split(r"[^\w.-]", requirement, maxsplit=1)[0]).lower()
         for record in glob.glob(os.path.join(packages, f"{stem}-*.dist-info", "RECORD")):
+            if not os.path.isfile(record):
+                continue
             with open(record, encoding="utf-8") as file:
                 tops = [line.partition("/")[0] for line in file if "/" in line]
             names.update(dict.fromkeys(top for top in tops if top.isidentifier()))

@@ -38,11 +38,14 @@ def confined(run: "Run", inner: list[str]) -> Confined:
     return within(seen, asked, inner, run.workdir, alone=alone)
 
 
-def confined_build(run: "Run", inner: list[str], writable: list[str]) -> Confined:
-    """uv compiling packages: it sees no job and no key, and writes to `writable` and its own /tmp. Raises OSError."""
+def confined_build(run: "Run", inner: list[str], folder: str, writable: list[str]) -> Confined:
+    """uv compiling packages: it sees no job and no key, and writes to `writable` and its own /tmp. Raises OSError.
+
+    It begins in `folder`, which it reads.
+    """
     asked = run.plan["isolation"]
     kind = "bubblewrap" if asked["kind"] == "mounts" else asked["kind"]
-    return within(view.of_build(run, inner[0], writable), {**asked, "kind": kind}, inner, writable[0])
+    return within(view.of_build(run, inner[0], folder, writable), {**asked, "kind": kind}, inner, folder)
 
 
 def within(seen: view.View, asked: dict[str, Any], inner: list[str], folder: str, *, alone: bool = True) -> Confined:
@@ -74,11 +77,17 @@ def has_own_root(run: "Run") -> bool:
 
 
 def copies_of_image(run: "Run") -> "list[Mount]":
-    """What a Dockerfile copied into the image, at the image's paths where the system has nothing."""
+    """What a Dockerfile copied into the image, at the image's paths where the system has nothing.
+
+    No link is shown: it would be followed on the machine, and not in the image.
+    """
     from .run import Mount
 
     folder = os.path.join(run.shared_environment, "files")
-    tops = os.listdir(folder) if os.path.isdir(folder) else []
+    if os.path.islink(folder) or not os.path.isdir(folder):
+        return []
+    with os.scandir(folder) as entries:
+        tops = [entry.name for entry in entries if not entry.is_symlink()]
     return [Mount(os.path.join(folder, top), f"/{top}") for top in tops if not os.path.exists(f"/{top}")]
 
 

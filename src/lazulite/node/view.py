@@ -59,13 +59,13 @@ def of_job(run: "Run") -> View:
     return make(run.plan, folders, run.path("tmp"), run.mounts)
 
 
-def of_build(run: "Run", program: str, folders: list[str]) -> View:
-    """uv compiling packages: it sees no job and no key, and writes to `folders` and a /tmp of its own."""
+def of_build(run: "Run", program: str, read: str, folders: list[str]) -> View:
+    """uv compiling packages: it sees no job and no key, reads `read`, and writes to `folders` and a /tmp of its own."""
     from . import indexes
 
     named = [*indexes.of_plan(run.plan["environment"]), *indexes.settings_files(), program]
     view = make(run.plan, folders, run.path("tmp"), [])
-    return view._replace(own=[*view.own, *filter(may_be_shown, named)])
+    return view._replace(own=[*view.own, *filter(may_be_shown, named), read])
 
 
 def make(plan: Mapping[str, Any], folders: list[str], temporary: str, mounts: "list[Mount]") -> View:

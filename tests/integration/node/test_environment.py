@@ -1,5 +1,6 @@
 """Building, sharing and protecting environments."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -183,6 +184,61 @@ def test_a_package_that_must_be_compiled_reaches_no_other_environment(
     assert run.wait(seconds=120)["outcome"] == "completed"
     assert run.log() == "False\n"
     assert [path for path in cache.rglob("six.py") if "POISON" in path.read_text()] == []
+
+
+def test_a_package_that_is_compiled_plants_nothing_in_the_way_of_the_agent(
+    a_run: ARun, isolation: Isolation, tmp_path: Path, environments_root: Path, request: pytest.FixtureRequest
+) -> None:
+    """It makes links and a pipe where the agent writes, takes its own cache away, and leaves a process behind."""
+    if isolation.kind == "process":
+        pytest.skip("nothing keeps a package's code from anything there")
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("secret")
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context" / "note.txt").write_text("copied")
+    setup = (
+        "import os, setuptools, shutil, subprocess, sys\n"
+        "def plant(path):\n"
+        f"    try: os.symlink({str(secret)!r} + '/' + os.path.basename(path), path)\n"
+        "    except OSError: pass\n"
+        "scratch = os.path.dirname(os.environ['UV_CACHE_DIR'])\n"
+        "folder = os.path.dirname(scratch)\n"
+        "for name in ('build.log', 'build_whole.log', 'requirements-1.txt', 'ready.json'): plant(folder + '/' + name)\n"
+        f"try: os.symlink({str(secret)!r}, folder + '/files')\n"
+        "except OSError: pass\n"
+        "late = 'import time, sys; time.sleep(4); open(sys.argv[1], \"w\")'\n"
+        "subprocess.Popen([sys.executable, '-c', late, folder + '/venv/late'], start_new_session=True,\n"
+        "    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "open('probe_package.py', 'w').write('')\n"
+        "setuptools.setup(name='probe-package', version='1.0', py_modules=['probe_package'])\n"
+    )
+    url = served(a_source_package(tmp_path / "source", "", setup), request)
+    environment = an_environment(
+        key=f"test-plant-{isolation.kind}",
+        requirements=["setuptools<81", f"probe-package @ {url}"],
+        installs=[Install(requirements=["six==1.16.0"])],
+        context=str(tmp_path / "context"),
+        copies=[CopyStep(source="note.txt", destination="/lazulite-app/note.txt")],
+    )
+    run = a_run("cat /key; python -c 'import six, probe_package'", environment=environment, isolation=isolation)
+    status = run.start().wait(seconds=120)
+    assert status["outcome"] == "completed", (status, run.log(LOG))
+    assert "secret" not in run.log()
+    assert [path.name for path in secret.iterdir()] == ["key"]
+    shared = environments_root / environment.key
+    assert not [path for path in (*shared.iterdir(), shared) if path.is_symlink()]
+    assert (shared / "files" / "lazulite-app" / "note.txt").read_text() == "copied"
+    assert list(shared.rglob("probe_package*.pyc"))
+    assert not [line for line in _command_lines() if str(shared) in line and "time.sleep" in line]
+
+
+def _command_lines() -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
 
 
 def a_source_package(folder: Path, looked_at: str, setup: str = "") -> Path:

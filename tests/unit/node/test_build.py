@@ -1,8 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from lazulite.node import build
+from lazulite.node.isolation import Confined
 
 PLAN = {
     "requirements": ["six==1.16.0"],
@@ -58,6 +60,34 @@ def test_uv_gets_pips_index_and_nothing_else_of_the_server(monkeypatch: pytest.M
     assert found["UV_PYTHON_DOWNLOADS"] == "never"
     assert found["UV_CACHE_DIR"] == "/cache"
     assert "SERVER_SECRET" not in found
+
+
+def test_what_comes_after_a_compiled_package_is_confined_whatever_that_removed(tmp_path: Path) -> None:
+    """The package's code takes its own scratch folder away."""
+    (tmp_path / "log").touch()
+    run = build.UvRun(PLAN, str(tmp_path), str(tmp_path / "log"), {"PATH": "/usr/bin:/bin"}, lambda: None)
+    scratch = tmp_path / "scratch"
+    uv = ["/bin/sh", "-c", f'case "$*" in *--no-build*) echo --no-build; exit 1;; esac; rm -rf {scratch}', "uv"]
+    confined: list[list[str]] = []
+
+    def confine(command: list[str], folder: str, writable: list[str]) -> Confined:
+        assert folder == str(tmp_path)
+        assert all(os.path.isdir(path) for path in writable)
+        confined.append(writable)
+        return Confined(command)
+
+    writable = [str(tmp_path / "venv"), str(scratch)]
+    (tmp_path / "venv").mkdir()
+    for _ in range(2):
+        build.install(run, uv, [], confine, writable)
+        assert not scratch.exists()
+    assert confined == [writable, writable]
+
+
+def test_a_pipe_for_a_list_of_files_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "six-1.0.dist-info").mkdir()
+    os.mkfifo(tmp_path / "six-1.0.dist-info" / "RECORD")
+    assert build.import_names(str(tmp_path), ["six"]) == []
 
 
 def test_what_was_asked_for_is_found_by_what_it_installed(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """The shared environment from the content-addressed store, and the job's own thin layer over it."""
 
+import contextlib
 import fcntl
 import functools
 import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 
-from .. import build, files, isolation, layer
+from .. import build, descendants, files, isolation, layer
 from ..copying import Copying
 from ..failure import RunFailure
 from ..run import Mount, Run
@@ -87,7 +89,10 @@ def build_into(run: Run, shared: str) -> None:
     log = run.artifact(LOG)
     try:
         confine = functools.partial(isolation.confined_build, run)
-        build.build(plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick, confine=confine)
+        with nothing_left():
+            compiled = build.build(
+                plan, aside, log, uv=run.plan["uv"], cache=run.plan["uv_cache"], tick=run.tick, confine=confine
+            )
         shutil.copyfile(log, os.path.join(aside, "build.log"))
         shutil.copyfile(build.whole_log(log), os.path.join(aside, "build_whole.log"))
         seconds = round(time.monotonic() - began, 2)
@@ -100,8 +105,20 @@ def build_into(run: Run, shared: str) -> None:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     run.log(f"environment {plan['name']} built in {seconds} s, {facts['bytes'] // 1_000_000} MB")
-    asked_for = [each for requirements, _ in build.installations(plan) for each in requirements]
-    build.compile_later(shared, plan["interpreter"], asked_for)
+    if not compiled:
+        asked_for = [each for requirements, _ in build.installations(plan) for each in requirements]
+        build.compile_later(shared, plan["interpreter"], asked_for)
+
+
+@contextlib.contextmanager
+def nothing_left() -> Iterator[None]:
+    """End all that was begun in the block: what stayed could write to the environment that others share."""
+    descendants.become_subreaper()
+    try:
+        yield
+    finally:
+        descendants.end_all()
+        descendants.prctl(descendants.PR_SET_CHILD_SUBREAPER, 0)
 
 
 def touch(path: str) -> None:
