@@ -119,11 +119,13 @@ def spelled(id_: str) -> str:
 
 def place(text: str) -> Place:
     """Take apart the address of data. Raises ValueError naming the forms there are."""
+    if any(letter in text for letter in "\t\r\n"):  # what reads addresses drops them, and finds another name
+        raise ValueError(f"{text!r} has a tab or a line break in it, which no address of data has")
     scheme = text.partition(":")[0].lower()
     if text.startswith("azureml://"):
         return _azureml_place(text)
     if scheme == "runs":
-        run, _, path = text.removeprefix("runs:").strip("/").partition("/")
+        run, _, path = text.partition(":")[2].strip("/").partition("/")
         if run:
             return JobOutputPlace(run, "artifacts", path)
     if scheme in ("http", "https"):

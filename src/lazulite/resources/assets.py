@@ -5,13 +5,13 @@ from __future__ import annotations
 from lazulite.core import arm_id
 from lazulite.core.errors import conflict, validation
 from lazulite.model import asset_reference
-from lazulite.model.asset_reference import BlobPlace, DatastorePlace, Place
+from lazulite.model.asset_reference import BlobPlace, DatastorePlace, JobOutputPlace, Place
 from lazulite.resources import places, registry_storage
 from lazulite.resources.declaration import Reading, Write
+from lazulite.resources.places import Location
 from lazulite.store.resources import Json, Resource
 
 _ADDRESSES = ("codeUri", "dataUri", "modelUri")
-_OF_JOBS = ("azureml://jobs/", "runs:/")
 
 
 def prepare(write: Write, fixed: tuple[str, ...], spell: str) -> None:
@@ -57,10 +57,8 @@ def follow(write: Write, name: str) -> None:
     if registry is not None:
         if isinstance(uri, str) and write.existing is None:
             registry_storage.check_address(write, registry, uri, f"properties.{name}")
-    elif isinstance(uri, str) and uri.startswith(_OF_JOBS):
-        target = f"properties.{name}"
-        storage = write.services.storage
-        found = places.locate(write.connection, write.workspace, storage, uri, target=target, access=write.require)
+    elif isinstance(uri, str) and isinstance(_place(uri), JobOutputPlace):
+        found = _behind(write, uri, f"properties.{name}")
         write.properties[name] = found.uri
         write.properties.setdefault("jobName", found.of_job)
     elif isinstance(uri, str):
@@ -70,6 +68,19 @@ def follow(write: Write, name: str) -> None:
                 f"{text} its own name; to have a copy of it here, download its files.", f"properties.{name}"
             )
         write.properties[name] = _in_full(write, uri)
+
+
+def follow_build(write: Write) -> None:
+    """The same for the build context of a workspace's environment."""
+    build = write.properties.get("build")
+    uri = build.get("contextUri") if isinstance(build, dict) else None
+    if isinstance(uri, str) and arm_id.registry_of(write.id) is None and isinstance(_place(uri), JobOutputPlace):
+        write.properties["build"]["contextUri"] = _behind(write, uri, "properties.build.contextUri").uri
+
+
+def _behind(write: Write, uri: str, target: str) -> Location:
+    storage = write.services.storage
+    return places.locate(write.connection, write.workspace, storage, uri, target=target, access=write.require)
 
 
 def view(_reading: Reading, resource: Resource) -> Json:

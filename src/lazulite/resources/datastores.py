@@ -144,7 +144,10 @@ def _seal_credentials(write: Write, kind: str) -> None:
         container = str(properties[CONTAINER[kind]])
         shares = [container] if kind == FILE else []
         write.after.append(lambda: write.services.storage.ensure(own, [] if shares else [container], shares))
-    elif secrets:
+        return
+    if properties.get("accountName"):
+        storage_accounts.check_settled(write.connection, str(properties["accountName"]), "properties.accountName")
+    if secrets:
         write.services.secrets.put(write.connection, write.id, "credentials", secrets)
 
 

@@ -29,6 +29,7 @@ def prepare(write: Write) -> None:
         # Filled before the comparison: clients leave it out each time they send the same environment.
         build["dockerfilePath"] = build.get("dockerfilePath") or "Dockerfile"
     properties["environmentType"] = "UserCreated"
+    assets.follow_build(write)
     assets.prepare(write, _FIXED, "Environment")
 
 

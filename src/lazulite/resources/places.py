@@ -249,6 +249,8 @@ def _require_access(
             if account is not None and access is not None:
                 verb = "write" if writes else "read"
                 storage_accounts.require_access(c, home, account, verb, target, access)
+            elif access is not None:
+                storage_accounts.check_settled(c, name, target)
 
 
 def _of_place(

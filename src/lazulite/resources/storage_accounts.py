@@ -65,6 +65,13 @@ def make(reading: Reading, id_: str, kind: Kind, target: str) -> str:
             target,
             code=_TAKEN[TYPE],
         )
+    if type_ == TYPE and _spoken_of(reading.connection, name):
+        raise conflict(
+            f"A workspace, datastore, asset or job of this server names a storage account '{name}' that is not this one, "
+            "and would reach into it. Choose another name.",
+            target,
+            code=_TAKEN[TYPE],
+        )
     services = reading.services
     spec: Json = {
         "location": services.location,
@@ -76,6 +83,24 @@ def make(reading: Reading, id_: str, kind: Kind, target: str) -> str:
         pair = {f"key{n}": base64.b64encode(os.urandom(64)).decode() for n in (1, 2)}
         services.secrets.put(reading.connection, id_, "keys", pair)
     return id_
+
+
+def _spoken_of(connection: Connection, name: str) -> bool:
+    """Whether a document was written that means an account of that name: nobody was asked for a right to this one."""
+    place = re.compile(
+        rf'(?:"accountName":\s*"|/storage/v1/|/storageAccounts/){re.escape(name)}[/"?]'
+        rf"|(?://|@){re.escape(name)}\.(?:blob|dfs|file)\.",
+        re.IGNORECASE,
+    )
+    documents = resources.mentioning(connection, [f"{PROVIDER}/"], name)
+    return any(place.search(text) for _, text in documents)
+
+
+def check_settled(connection: Connection, account_name: str, target: str) -> None:
+    """Refuse the name of an account that a write before this one made, and that is not known yet. Raises ApiError 409."""
+    name = account_name.rstrip("/").removesuffix("/_").rsplit("/", 1)[-1]
+    if named(connection, name) is not None:
+        raise conflict(f"The storage account '{name}' is being made. Try again in a moment.", target)
 
 
 def provision_account(write: Write) -> str:
@@ -183,8 +208,8 @@ def require_access(
 
     `access` is that of `references`. Raises ApiError 403.
     """
-    row = resources.get(connection, home)
-    if row is not None and str(row.properties.get("storageAccount")).rsplit("/", 1)[-1].lower() == name.lower():
+    row, account = resources.get(connection, home), named(connection, name)
+    if row is not None and account is not None and arm_id.key(str(row.properties.get("storageAccount"))) == account.key:
         return
     refusal: ApiError | None = None
     for scope in scopes(connection, name):

@@ -54,10 +54,17 @@ class StorageAccounts:
         return f"{self._authority}/storage/v1/{account}/_"
 
     def own_account(self, account_name: str) -> str | None:
-        """Any port will do: an address that an earlier start handed out still means this account."""
+        """Any port will do: an address that an earlier start handed out still means this account.
+
+        Letters beyond ASCII that are small letters of ASCII in lower case (the sign for kelvin) are not those.
+        """
         parts = account_name.rstrip("/").removesuffix("/_").split("/")
         name = parts[-1].lower()
-        if len(parts) not in (1, 4) or (len(parts) == 4 and parts[1:3] != ["storage", "v1"]):
+        if (
+            not account_name.isascii()
+            or len(parts) not in (1, 4)
+            or (len(parts) == 4 and parts[1:3] != ["storage", "v1"])
+        ):
             return None
         found = self._accounts.get(name)
         return found.name if found else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -161,6 +161,20 @@ def delete(connection: Connection, id_: str) -> int:
     connection.execute(operations.update().where(running).values(state="Succeeded", ended_at=now_iso()))
     changed(connection, gone)
     return len(gone)
+
+
+def mentioning(connection: Connection, types: Iterable[str], *texts: str) -> Iterator[tuple[str, str]]:
+    """(key, document as text) of the resources, of types that begin so, in whose document one of the texts stands.
+
+    Letters of ASCII are alike in either case.
+    """
+    stored = sa.cast(resources.c.spec, sa.Text)
+    if connection.dialect.name == "postgresql":
+        stored = sa.func.convert_from(resources.c.spec, "UTF8")  # type: ignore[assignment]
+    of_type = sa.or_(*(resources.c.type.startswith(type_.lower(), autoescape=True) for type_ in types))
+    has = sa.or_(*(sa.func.lower(stored).contains(text.lower(), autoescape=True) for text in texts))
+    for key, spec in connection.execute(sa.select(resources.c.key, resources.c.spec).where(of_type, has)):
+        yield key, spec.decode()
 
 
 def at_or_below(column: sa.ColumnElement[str], scope: str) -> sa.ColumnElement[bool]:

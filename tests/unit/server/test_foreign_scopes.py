@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.unit.server.two_groups import WS_A, WS_B, A, B, Caller, TwoGroups, two_groups
 
 from lazulite.core.arm_id import PROVIDER
+from lazulite.model import asset_reference
 from lazulite.resources import workspaces
 from lazulite.resources.declaration import Call
 from lazulite.store import resources
@@ -23,6 +25,13 @@ STORAGE = "Microsoft.Storage/storageAccounts"
 async def world(tmp_path: Path) -> AsyncIterator[TwoGroups]:
     async with two_groups(tmp_path / "home") as made:
         yield made
+
+
+async def deploy(caller: Caller, account: str) -> httpx.Response:
+    """Has a workspace made in rg-b on a new storage account of that name."""
+    values = {"workspaceName": f"on-{account}", "location": "local", "storageAccountName": account}
+    parameters = {key: {"value": value} for key, value in values.items()}
+    return await caller.put(f"{B}/providers/Microsoft.Resources/deployments/{account}", {"parameters": parameters})
 
 
 async def refused(world: TwoGroups, path: str, properties: dict[str, Any], status: int, target: str) -> str:
@@ -256,3 +265,56 @@ async def test_roles_that_go_are_forgotten_before_anything_that_may_fail(
     assert (await world.owner.put(WS_A, {})).status_code == 200
     for caller in (inside, world.alice):
         assert (await caller.send("GET", WS_A)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "properties"),
+    [
+        ("datastores/planted", {"datastoreType": "AzureBlob", "accountName": "VictimAcct", "containerName": "azureml"}),
+        (
+            "datastores/planted",
+            {"datastoreType": "AzureFile", "accountName": "x/storage/v1/victimacct/_", "fileShareName": "s"},
+        ),
+        (
+            "data/d/versions/1",
+            {"dataType": "uri_folder", "dataUri": "https://victimacct.blob.core.windows.net/azureml/"},
+        ),
+        (
+            "data/d/versions/1",
+            {"dataType": "uri_folder", "dataUri": "https://localhost:8443/storage/v1/victimacct/azureml/"},
+        ),
+        ("models/d/versions/1", {"modelUri": "wasbs://azureml@victimacct.blob.core.windows.net/x"}),
+        ("environments/d/versions/1", {"build": {"contextUri": "abfss://azureml@VICTIMacct.dfs.core.windows.net/x"}}),
+    ],
+)
+async def test_no_account_is_made_under_a_name_that_others_named_before(
+    world: TwoGroups, path: str, properties: dict[str, Any]
+) -> None:
+    assert (await world.alice.put(f"{WS_A}/{path}", properties)).status_code in (200, 201)
+    before = world.rows()
+    answer = await deploy(world.owner, "victimacct")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "StorageAccountAlreadyTaken"), answer.text
+    assert world.rows() == before
+    if path.startswith("datastores"):
+        secrets = await world.alice.send("POST", f"{WS_A}/{path}/listSecrets", {})
+        assert (secrets.status_code, secrets.json()["error"]["code"]) == (400, "NoSecrets"), secrets.text
+    assert (await deploy(world.owner, "victimacct2")).status_code == 201
+
+
+async def test_the_name_of_a_deleted_account_is_not_given_anew_while_a_workspace_stands_on_it(world: TwoGroups) -> None:
+    account = (await world.alice.properties(WS_A))["storageAccount"]
+    assert (await world.alice.send("DELETE", account)).status_code == 200
+    await world.platform.engine.loop.sweep()
+    await world.platform.engine.loop.settle()
+    answer = await deploy(world.owner, account.rsplit("/", 1)[1])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "StorageAccountAlreadyTaken"), answer.text
+
+
+@pytest.mark.parametrize("uri", ["https://vic\ttimacct.blob.core.windows.net/c/x", "wasbs://c@vic\ntim.blob.x.y/z"])
+async def test_an_address_with_a_line_break_names_nothing(world: TwoGroups, uri: str) -> None:
+    assert (
+        await world.alice.put(f"{WS_A}/data/d/versions/1", {"dataType": "uri_folder", "dataUri": uri})
+    ).status_code in (200, 201, 400)
+    assert (await deploy(world.owner, "victimacct")).status_code == 201
+    with pytest.raises(ValueError, match="line break"):
+        asset_reference.place(uri)

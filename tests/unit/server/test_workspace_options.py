@@ -187,6 +187,7 @@ async def test_a_deployment_does_not_take_anothers_account_name(world: TwoGroups
 async def test_the_name_of_a_deleted_account_is_free_once_its_files_are_gone(world: TwoGroups) -> None:
     account = (await world.alice.properties(WS_A))["storageAccount"]
     assert (await world.alice.send("DELETE", account)).status_code == 200
+    assert (await world.alice.send("DELETE", WS_A)).status_code == 200  # which names it as long as it stands
     parameters = {"storageAccountName": account.rsplit("/", 1)[1]}
     answer = await deploy(world, parameters)
     assert answer.status_code == 409, answer.text
