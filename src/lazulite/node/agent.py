@@ -77,7 +77,7 @@ def settle_abandoned(folder: str) -> None:
     if known.get("phase") == "done":
         return
     if known.get("boot") in (None, "", marks.boot()):
-        descendants.end_groups(known.get("groups", []))
+        descendants.end_groups(known.get("groups"), folder)
     with contextlib.suppress(OSError, ValueError, KeyError):
         this = run.load(folder)
         container.sweep(this)
@@ -85,7 +85,9 @@ def settle_abandoned(folder: str) -> None:
     marks.end(folder, spare=[os.getpid()])
     message = "The agent beside the job ended before the job did (the machine restarted, or the agent was killed)."
     mine = status.Status(path)
-    mine.document["times"] = known.get("times", {})
+    times = known.get("times")
+    if isinstance(times, dict):
+        mine.document["times"] = {name: time for name, time in times.items() if isinstance(time, str)}
     mine.phase("done", outcome="failed", error={"code": "AgentLost", "message": message})
 
 

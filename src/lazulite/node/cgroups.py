@@ -126,15 +126,16 @@ class Group:
         """The files into which a process writes `0` to belong to the group."""
         return [os.path.join(folder, "cgroup.procs") for folder in self.folders()]
 
-    def exceeded(self) -> str | None:
-        """The controller whose limit was met: `memory` (something was killed for it) or `pids` (a fork was refused)."""
+    def exceeded(self) -> set[str]:
+        """`memory` where something was killed for want of it, also the machine's; `pids` where a fork was refused."""
+        found = set()
         if "memory" in self.places:
             name = "memory.events" if self.version("memory") == 2 else "memory.oom_control"
             if counted(read(self.file("memory", name)), "oom_kill"):
-                return "memory"
+                found.add("memory")
         if "pids" in self.places and counted(read(self.file("pids", "pids.events")), "max"):
-            return "pids"
-        return None
+            found.add("pids")
+        return found
 
     def processes(self) -> set[int]:
         return {int(pid) for entrance in self.entrances() for pid in read(entrance).split()}

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterable
 
+from . import marks
 from .status import start_ticks
 
 PR_SET_PDEATHSIG = 1
@@ -41,7 +42,7 @@ def of(root: int) -> list[int]:
         with contextlib.suppress(OSError, IndexError):
             with open(f"/proc/{name}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
-            if fields[0] != b"Z":
+            if is_living(fields):
                 children.setdefault(int(fields[1]), []).append(int(name))
     found, waiting = [], [root]
     while waiting:
@@ -49,6 +50,11 @@ def of(root: int) -> list[int]:
         found += below
         waiting += below
     return found
+
+
+def is_living(fields: list[bytes]) -> bool:
+    """By /proc/<pid>/stat from the state on. Of a process whose first thread has ended the others may go on."""
+    return fields[0] != b"Z" or int(fields[17]) > 1
 
 
 def signal_all(pids: Iterable[int], number: int) -> None:
@@ -74,9 +80,13 @@ def reap() -> None:
             pass
 
 
-def end_groups(groups: Iterable[dict[str, int]]) -> None:
-    """SIGKILL process groups that a lost agent noted, where the leader is still the process it was."""
-    for group in groups:
-        if start_ticks(group["pid"]) == group["start_ticks"] != 0:
+def end_groups(groups: object, folder: str) -> None:
+    """SIGKILL process groups that a lost agent noted, where the leader is still the process it was.
+
+    A job may have written the note: what has any other shape, or names a process without the run's mark, is left out.
+    """
+    for group in groups if isinstance(groups, list) else []:
+        pid, ticks = (group.get("pid"), group.get("start_ticks")) if isinstance(group, dict) else (None, None)
+        if type(pid) is int and pid > 1 and start_ticks(pid) == ticks != 0 and marks.mark(pid) == folder:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group["pid"], signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)

@@ -43,7 +43,7 @@ class Direct:
         descendants.signal_all([pid for pid in below if pid not in spared], signal.SIGTERM)
 
     def kill(self) -> None:
-        descendants.signal_all(descendants.of(os.getpid()), signal.SIGKILL)
+        descendants.signal_all({*descendants.of(os.getpid()), *self.enforced.members()}, signal.SIGKILL)
 
     def clear(self) -> None:
         self.enforced.clear()

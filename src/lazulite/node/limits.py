@@ -104,6 +104,8 @@ class Enforced:
         self.nodes: dict[int, int] = {}
         self.watch_at = 0.0
         self.size_at = 0.0
+        #: The kernel ended a process of the job, which was over no limit.
+        self.machine_is_full = False
         self.disk: disk.Growth | None = None
         if self.asked["disk_bytes"] is not None:
             self.disk = disk.Growth(written(run), DISK_S)
@@ -160,12 +162,19 @@ class Enforced:
     def started(self, rank: "Rank", pid: int) -> None:
         self.nodes[pid] = rank.node
 
+    def members(self) -> set[int]:
+        """The processes in the control groups."""
+        return {pid for group in self.groups.values() for pid in group.processes()}
+
     def exceeded(self) -> RunFailure | None:
         """The failure of a job that is over a limit. To be called often; it looks as often as is due."""
         for group in self.groups.values():
             over = group.exceeded()
-            if over is not None:
-                return self.too_much_memory() if over == "memory" else self.too_many_processes()
+            if "memory" in over and self.asked["memory_bytes"] is not None:
+                return self.too_much_memory()
+            if "pids" in over and self.asked["processes"] is not None:
+                return self.too_many_processes()
+            self.machine_is_full = self.machine_is_full or "memory" in over
         moment = time.monotonic()
         if moment >= self.watch_at:
             self.watch_at = moment + WATCH_S
@@ -244,6 +253,8 @@ class Enforced:
         """The limit that the end of a failed command speaks of, as one sentence; empty where it does not."""
         if self.run.container and self.asked["memory_bytes"] is not None and exit_code in KILLED:
             return f"the process was killed, mostly for using more than {self.memory()}. {self.more()}"
+        if self.machine_is_full and exit_code in KILLED:
+            return "the process was killed, as this machine ran out of memory. Have it use less, or run less beside it."
         if "No space left on device" in said or "Disk quota exceeded" in said:
             return disk.full(self.run.folder)
         if self.asked["open_files"] is not None and "Too many open files" in said:

@@ -35,12 +35,24 @@ def everywhere() -> Iterator[tuple[int, str]]:
 def mark(pid: int) -> str:
     """The folder of the run that a process belongs to; empty where there is none, or the process is another user's."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            variables = file.read().split(b"\0")
+        variables = (environment_of(f"/proc/{pid}") or of_threads(pid)).split(b"\0")
     except OSError:
         return ""
     start = f"{MARK}=".encode()
     return next((os.fsdecode(each[len(start) :]) for each in variables if each.startswith(start)), "")
+
+
+def environment_of(place: str) -> bytes:
+    """Empty for a thread that has ended, as Linux says one way or the other, and for the kernel's own. Raises OSError."""
+    with contextlib.suppress(ProcessLookupError), open(f"{place}/environ", "rb") as file:
+        return file.read()
+    return b""
+
+
+def of_threads(pid: int) -> bytes:
+    """The environment of a process whose first thread has ended; empty where it has no other. Raises OSError."""
+    threads = os.listdir(f"/proc/{pid}/task")
+    return next(filter(None, (environment_of(f"/proc/{pid}/task/{thread}") for thread in threads)), b"")
 
 
 def of(folder: str) -> list[int]:
@@ -66,9 +78,10 @@ def kill(pid: int, folder: str) -> None:
         try:
             process = os.pidfd_open(pid)
         except OSError as error:
-            if error.errno != errno.ENOSYS:
+            if error.errno not in (errno.ENOSYS, errno.EPERM):
                 raise
-            os.kill(pid, signal.SIGKILL)  # a kernel before 5.3
+            if mark(pid) == folder:
+                os.kill(pid, signal.SIGKILL)  # a kernel before 5.3, or a container that forbids the call
             return
         try:
             if mark(pid) == folder:

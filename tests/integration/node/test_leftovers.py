@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lazulite.model.run_plan import Isolation
+from lazulite.model.run_plan import Isolation, RunStatus
 from lazulite.node import marks
 from lazulite.node.output import LONGEST_HELD
 from lazulite.node.status import start_ticks
@@ -89,11 +89,17 @@ def test_an_agent_without_a_folder_ends_its_job(a_run: ARun, isolation: Isolatio
     until(lambda: not sleepers(mark))
 
 
+def a_group(run: AgentRun | None) -> "subprocess.Popen[bytes]":
+    """A process that leads a group, with the mark of the run."""
+    variables = os.environ | ({marks.MARK: str(run.folder)} if run else {})
+    return subprocess.Popen(["sleep", "60"], start_new_session=True, env=variables)
+
+
 @pytest.mark.parametrize("same_start", [True, False])
 def test_a_noted_group_is_ended_where_the_machine_was_not_started_anew(a_run: ARun, same_start: bool) -> None:
     run, agent = started(a_run, f"{os.getpid()}4")
     kill_with_keeper(agent)
-    noted = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    noted = a_group(run if same_start else None)
     group = {"pid": noted.pid, "start_ticks": start_ticks(noted.pid)}
     boot = marks.boot() if same_start else "another"
     (run.folder / "status.json").write_text(json.dumps({**run.status(), "groups": [group], "boot": boot}))
@@ -106,12 +112,29 @@ def test_a_noted_group_is_ended_where_the_machine_was_not_started_anew(a_run: AR
         noted.wait()
 
 
-def test_an_unreadable_status_of_a_killed_agent_is_replaced(a_run: ARun) -> None:
+@pytest.mark.parametrize(
+    "spoilt", ["[", "[" * 100_000, {"groups": [1], "times": 1}, {"groups": [{"pid": "1"}], "times": {"running": 1}}]
+)
+def test_a_spoilt_status_of_a_killed_agent_is_replaced(a_run: ARun, spoilt: str | dict[str, Any]) -> None:
     run, agent = started(a_run, f"{os.getpid()}5")
     kill_with_keeper(agent)
-    (run.folder / "status.json").write_text("[")
+    text = spoilt if isinstance(spoilt, str) else json.dumps({**run.status(), **spoilt})
+    (run.folder / "status.json").write_text(text)
     run.start()
-    assert run.status()["error"]["code"] == "AgentLost"
+    status = run.status()
+    assert status["error"]["code"] == "AgentLost"
+    msgspec.convert(status, RunStatus)
+
+
+def test_a_strangers_group_that_a_job_noted_is_let_be(a_run: ARun) -> None:
+    run, agent = started(a_run, f"{os.getpid()}6")
+    kill_with_keeper(agent)
+    with a_group(None) as stranger:
+        group = {"pid": stranger.pid, "start_ticks": start_ticks(stranger.pid)}
+        (run.folder / "status.json").write_text(json.dumps({**run.status(), "groups": [group]}))
+        run.start()
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_a_line_without_its_end_appears_as_it_comes(a_run: ARun) -> None:

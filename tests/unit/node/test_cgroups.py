@@ -98,11 +98,11 @@ def test_the_limits_of_version_2(tmp_path: Path) -> None:
     assert written["memory.max"] == "1000"
     assert (written["memory.swap.max"], written["memory.oom.group"], written["pids.max"]) == ("0", "1", "5")
     assert group.entrances() == [str(tmp_path / "g" / "cgroup.procs")]
-    assert group.exceeded() is None
+    assert group.exceeded() == set()
     (tmp_path / "g" / "pids.events").write_text("max 2\n")
-    assert group.exceeded() == "pids"
+    assert group.exceeded() == {"pids"}
     (tmp_path / "g" / "memory.events").write_text("low 0\nmax 17\noom 1\noom_kill 1\n")
-    assert group.exceeded() == "memory"
+    assert group.exceeded() == {"memory", "pids"}
 
 
 def test_the_limits_of_version_1(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_the_limits_of_version_1(tmp_path: Path) -> None:
     assert (tmp_path / "memory" / "g" / "memory.limit_in_bytes").read_text() == "1000"
     assert (tmp_path / "pids" / "g" / "pids.max").read_text() == "5"
     assert len(group.entrances()) == 2
-    assert group.exceeded() is None
+    assert group.exceeded() == set()
     (tmp_path / "memory" / "g" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-    assert group.exceeded() == "memory"
+    assert group.exceeded() == {"memory"}
 
 
 def test_a_group_that_may_not_be_limited_says_so(tmp_path: Path) -> None:

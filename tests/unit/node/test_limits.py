@@ -10,6 +10,7 @@ import pytest
 
 from lazulite.model.run_plan import ContainerEngine, ControlGroup, ControlGroups, EnvironmentPlan, Limits, RunPlan
 from lazulite.node import limits
+from lazulite.node.cgroups import Group
 from lazulite.node.limits import Enforced
 from lazulite.node.run import Run
 from lazulite.node.status import Status
@@ -80,6 +81,21 @@ def test_a_figure_of_the_settings_is_raised_there(tmp_path: Path) -> None:
     message = enforced(tmp_path, Limits(memory_bytes=GIB // 2)).too_much_memory().message
     assert "512 MiB, the server's setting job_memory" in message
     assert "VM size" not in message
+
+
+def test_what_was_killed_for_the_machine_is_over_no_limit_of_its_own(tmp_path: Path) -> None:
+    group = tmp_path / "groups" / "lazulite-x"
+    group.mkdir(parents=True)
+    (group / "memory.events").write_text("oom_kill 1\n")
+    place = ControlGroup(version=2, folder=str(group.parent))
+    found = enforced(tmp_path, Limits(processes=9, groups=ControlGroups(memory=place, pids=place)))
+    found.groups[0] = Group(found.places, group.name)
+    assert found.exceeded() is None
+    assert "this machine ran out of memory" in found.cause(137, "")
+    (group / "pids.events").write_text("max 1\n")
+    failure = found.exceeded()
+    assert failure is not None
+    assert failure.code == "ProcessLimitExceeded"
 
 
 def test_sizes_for_people() -> None:

@@ -1,6 +1,8 @@
 """Finding a run's processes: real processes, marked and not."""
 
+import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lazulite.node import marks, spawn
+from lazulite.node import descendants, marks, spawn
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 
@@ -69,3 +71,46 @@ def test_what_an_agent_starts_is_marked_and_what_it_leaves_to_itself_is_not(
     while not (tmp_path / "seen").exists() or not (tmp_path / "seen").read_text():
         assert time.monotonic() < deadline
     assert (tmp_path / "seen").read_text() == "none"
+
+
+#: Its first thread ends and another goes on.
+HEADLESS = (
+    "import ctypes, threading, time\n"
+    "threading.Thread(target=lambda: time.sleep(60)).start()\n"
+    "print('up', flush=True)\n"
+    "ctypes.CDLL(None).pthread_exit(None)\n"
+)
+
+
+@pytest.mark.parametrize("ends", ["as the run's", "as a child"])
+def test_a_process_whose_first_thread_has_ended_is_found_and_ended(tmp_path: Path, ends: str) -> None:
+    variables = {"PATH": os.environ["PATH"], marks.MARK: str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", HEADLESS], env=variables, stdout=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 10
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < until
+        if ends == "as the run's":
+            assert marks.of(str(tmp_path)) == [process.pid]
+            assert marks.end(str(tmp_path))
+        else:
+            assert process.pid in descendants.of(os.getpid())
+            descendants.signal_all([process.pid], signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_where_a_process_cannot_be_held_it_is_ended_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_pid: int) -> int:
+        raise PermissionError(errno.EPERM, "forbidden")
+
+    monkeypatch.setattr(os, "pidfd_open", forbidden)
+    with sleeper(folder=tmp_path) as ours, sleeper(folder=None) as stranger:
+        marks.kill(stranger.pid, str(tmp_path))
+        assert marks.end(str(tmp_path))
+        assert ours.wait(10) < 0
+        assert stranger.poll() is None
