@@ -55,6 +55,9 @@ class Everybody:
     async def of_key(self, *_arguments: object) -> Grant:
         return Grant()
 
+    def salt(self, *_arguments: str) -> str:
+        return ""
+
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from azure.ai.ml import MLClient, Output, UserIdentityConfiguration, command
@@ -287,6 +289,103 @@ def test_a_job_with_its_submitters_identity_submits_another_as_its_submitter(
     assert ask(server, token, "GET", f"{WORKSPACE_ID}/jobs")[0] == 401
     with pytest.raises(ClientAuthenticationError):
         AzureMLOnBehalfOfCredential().get_token("https://management.azure.com/.default")
+
+
+def test_nothing_that_is_given_to_a_job_for_its_submitter_outlives_it(
+    server: RunningServer, ml_client: MLClient, account: str
+) -> None:
+    one = held(server, ml_client, identity=UserIdentityConfiguration())
+    _, text, _ = ask(server, "", "GET", f"{one.obo}?resource=https://storage.azure.com")
+    token = json.loads(text).get("token") or json.loads(text)["access_token"]
+    whole, put = f"{account}/_.blob.core.windows.net", {"x-ms-blob-type": "BlockBlob"}
+    store = ml_client.datastores.get("workspaceblobstore").container_name
+    given = {
+        f"{whole}/{store}/x.txt?{secret(server, token)}",
+        f"{whole}/azureml/x.txt?{secret(server, token, 'workspaceartifactstore')}",
+    }
+    for address in given:
+        assert ask(server, "", "PUT", address, b"1", **put)[0] == 201  # it does what the submitter may
+    info = (
+        b"<KeyInfo><Expiry>" + (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    )
+    info += b"</Expiry></KeyInfo>"
+    status, text, _ = ask(server, token, "POST", f"{account}/?restype=service&comp=userdelegationkey", info)
+    assert (status, "or a job" in text) == (403, True)
+    ml_client.jobs.begin_cancel(one.name)
+    ended(ml_client, one.name)
+    for address in given:
+        status, text, _ = ask(server, "", "GET", address)
+        assert (status, "is over or gone" in text) == (403, True)
+
+
+def test_the_addresses_of_a_jobs_files_end_with_it(server: RunningServer, ml_client: MLClient) -> None:
+    one = held(server, ml_client)
+    files = f"/artifact/v2.0{WORKSPACE_ID}/artifacts/ExperimentRun/dcid.{one.name}"
+    _, text, _ = ask(server, one.token, "POST", f"{files}/batch/metadata", {"paths": [{"path": "a b/é.txt"}]})
+    written = json.loads(text)["artifactContentInformation"]["a b/é.txt"]["contentUri"]
+    path = urlsplit(written).path
+    write = written.replace(path, quote(unquote(path)))
+    assert ask(server, "", "PUT", write, b"1", x_ms_blob_type="BlockBlob")[0] == 201
+    _, text, _ = ask(server, one.token, "GET", f"{files}/contentinfo?path=user_logs/std_log.txt")
+    read = json.loads(text)["contentUri"]
+    assert ask(server, "", "GET", read)[0] == 200
+    model = f"/artifact/v2.0{WORKSPACE_ID}/artifacts/LoggedModels/m-1/batch/metadata"
+    _, text, _ = ask(server, one.token, "POST", model, {"paths": [{"path": "MLmodel"}]})
+    of_model = json.loads(text)["artifactContentInformation"]["MLmodel"]["contentUri"]
+    assert ask(server, "", "PUT", of_model, b"1", x_ms_blob_type="BlockBlob")[0] == 201
+    ml_client.jobs.begin_cancel(one.name)
+    ended(ml_client, one.name)
+    for method, address in (("GET", read), ("PUT", write), ("PUT", of_model)):
+        status, text, _ = ask(
+            server, "", method, address, None if method == "GET" else b"2", x_ms_blob_type="BlockBlob"
+        )
+        assert (status, "is over or gone" in text) == (403, True)
+    _, text, _ = ask(server, server.token(), "GET", f"{files}/contentinfo?path=a%20b/%C3%A9.txt")
+    assert ask(server, "", "GET", json.loads(text)["contentUri"])[1] == "1"
+
+
+def test_who_steps_into_a_job_that_is_over_reads_with_what_a_datastore_gives(
+    server: RunningServer, ml_client: MLClient, jobs: tuple[Held, Held], account: str
+) -> None:
+    ml_client.environments.create_or_update(BARE)
+    over = ml_client.jobs.create_or_update(command(command="echo hello", environment="bare:1"))
+    ended(ml_client, over.name)
+    _, text, _ = ask(
+        server, server.token(), "GET", f"/history/v1.0{WORKSPACE_ID}/experimentids/0/runs/{over.name}/token"
+    )
+    sas = secret(server, json.loads(text)["token"], "workspaceartifactstore")
+    logs = f"{account}/_.blob.core.windows.net/azureml/ExperimentRun"
+    assert ask(server, "", "GET", f"{logs}/dcid.{over.name}/user_logs/std_log.txt?{sas}")[0] == 200
+    status, text, _ = ask(
+        server, "", "PUT", f"{logs}/dcid.{jobs[1].name}/x.txt?{sas}", b"1", x_ms_blob_type="BlockBlob"
+    )
+    assert (status, _RULE in text) == (403, True)
+
+
+def test_what_a_person_is_given_of_storage_ends_with_the_persons_key(server: RunningServer, account: str) -> None:
+    made = principal(server, "Contributor", WORKSPACE_ID)
+    whole = f"{account}/_.blob.core.windows.net"
+    service = BlobServiceClient(
+        f"{server.https_url}{whole}", credential=credential(server, made), connection_verify=server.bundle
+    )
+    start, end = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=hours) for hours in (-1, 1))
+    key = service.get_user_delegation_key(start, end)
+    name = account.rsplit("/", 1)[1]
+    signed = generate_container_sas(name, "azureml", user_delegation_key=key, permission="rlwd", expiry=end)
+    token = credential(server, made).get_token("https://management.azure.com/.default").token
+    given = secret(server, token, "workspaceartifactstore")
+    listings = [f"{whole}/azureml?restype=container&comp=list&{one}" for one in (signed, given)]
+    assert [ask(server, "", "GET", one)[0] for one in listings] == [200, 200]
+    # Who may sign for himself cannot make a signature that is held to nothing but its own words.
+    free = re.search("scid=([^&]*)", given)
+    assert free is not None
+    forged = generate_container_sas(
+        name, "azureml", user_delegation_key=key, permission="rlwd", expiry=end, correlation_id=unquote(free[1])
+    )
+    status, text, _ = ask(server, "", "GET", f"{whole}/azureml?restype=container&comp=list&{forged}")
+    assert (status, "did not match" in text) == (403, True)
+    assert send(server, Bad("", "POST", f"/lazulite/principals/{made['id']}/rotate", {}))[0] == 200
+    assert [ask(server, "", "GET", one)[0] for one in listings] == [403, 403]
 
 
 def test_a_removed_principals_delegation_ends(server: RunningServer, ml_client: MLClient, account: str) -> None:

@@ -65,11 +65,13 @@ def blob_sas(
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whom a user delegation SAS is made for: object id, tenant and a mark of the signer's own (`scid`)."""
+    """Whom a user delegation SAS is made for: object id, tenant, a mark of the signer's own (`scid`), and what the key is
+    derived with besides."""
 
     object_id: str
     tenant: str
     mark: str = ""
+    salt: str = ""
 
 
 def delegated_sas(
@@ -81,10 +83,11 @@ def delegated_sas(
     holder: Holder,
     *,
     start: dt.datetime,
+    blob: str = "",
 ) -> str:
-    """The query string of a user delegation SAS for a container: it does what `holder` may, and ends with it."""
+    """The query string of a user delegation SAS for a container, or one blob of it: it ends with `holder`."""
     query = _base(permissions, expires, None, "https") | {
-        "sr": "c",
+        "sr": "b" if blob else "c",
         "skoid": holder.object_id,
         "sktid": holder.tenant,
         "skt": moment(start),
@@ -93,8 +96,8 @@ def delegated_sas(
         "skv": VERSION,
         "scid": holder.mark,
     }
-    text = service_string_to_sign(f"/blob/{account}/{container}", query)
-    return _signed(query, delegation_key(key, query), text)
+    text = service_string_to_sign(f"/blob/{account}/{container}{'/' if blob else ''}{blob}", query)
+    return _signed(query, delegation_key(key, query, holder.salt), text)
 
 
 def account_sas(
@@ -162,14 +165,16 @@ def service_string_to_sign(canonical: str, query: Mapping[str, str], request: tu
     return "\n".join(fields)
 
 
-def delegation_key(key: str, fields: Mapping[str, str]) -> str:
+def delegation_key(key: str, fields: Mapping[str, str], salt: str = "") -> str:
     """The user delegation key (base64) for its signed fields, derived from the account key: nothing is stored.
 
+    `salt` is what it depends on besides, and what no signature says: the holder's own key, say.
     Raises ValueError where one of them has a control character.
     """
     _check_lines(fields)
     names = ("skoid", "sktid", "skt", "ske", "sks", "skv", "skdutid")
-    return sign(key, "user-delegation-key\n" + "\n".join(fields.get(name, "") for name in names))
+    values = [fields.get(name, "") for name in names] + ([salt] if salt else [])
+    return sign(key, "user-delegation-key\n" + "\n".join(values))
 
 
 def moment(value: dt.datetime) -> str:

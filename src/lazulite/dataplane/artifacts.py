@@ -85,18 +85,18 @@ class _Artifacts:
         """An address from which one file can be read."""
         where = await self._container(request)
         name = await self._existing(where, _path(request.query_params.get("path")))
-        return JsonResponse(await self._information(where, name, "r"))
+        return JsonResponse(await self._information(request, where, name, "r"))
 
     async def artifact_uri(self, request: Request) -> Response:
         where = await self._container(request)
         name = await self._existing(where, _path(request.query_params.get("path")))
-        return JsonResponse((await self._information(where, name, "r"))["contentUri"])
+        return JsonResponse((await self._information(request, where, name, "r"))["contentUri"])
 
     async def prefix_content_info(self, request: Request) -> Response:
         """The same for every file below `path`."""
         where = await self._container(request)
         names = await self._names(where, request.query_params.get("path", ""))
-        return _page([await self._information(where, name, "r") for name in names])
+        return _page([await self._information(request, where, name, "r") for name in names])
 
     async def create(self, request: Request) -> Response:
         """Addresses to which these files can be written; nothing is there until it is."""
@@ -113,7 +113,7 @@ class _Artifacts:
             {
                 "artifacts": {sent_as: _artifact(where, path) for sent_as, path in paths.items()},
                 "artifactContentInformation": {
-                    sent_as: await self._information(where, path, "rcw") for sent_as, path in paths.items()
+                    sent_as: await self._information(request, where, path, "rcw") for sent_as, path in paths.items()
                 },
                 "errors": {},
             }
@@ -155,8 +155,9 @@ class _Artifacts:
             raise not_found(f"There is no artifact '{path}' in '{where.folder}'.", "path", code="UserError")
         return path
 
-    async def _information(self, where: _Container, path: str, permissions: str) -> Json:
-        uri = await self._artifacts.sas_url(where.workspace, f"{where.folder}/{path}", permissions)
+    async def _information(self, request: Request, where: _Container, path: str, permissions: str) -> Json:
+        name = f"{where.folder}/{path}"
+        uri = await self._artifacts.sas_url(where.workspace, name, permissions, principal(request))
         return {"contentUri": uri, "origin": where.origin, "container": where.container, "path": path, "tags": {}}
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.errors import ApiError, bad_request, nearest, not_found
 from lazulite.core.numbers import whole_number
+from lazulite.core.principal import Principal
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
 from lazulite.dataplane import run_documents
 from lazulite.model import job_status, labels
@@ -74,7 +75,7 @@ class _History:
         found = await self._context.database.read(lambda c: self._load(c, workspace, name))
         document = run_documents.details(found)
         document["status"] = self._shown_status(found)
-        document["logFiles"] = await self._log_files(workspace, found.run.run_id)
+        document["logFiles"] = await self._log_files(workspace, found.run.run_id, principal(request))
         return JsonResponse(document)
 
     async def get(self, request: Request) -> Response:
@@ -175,14 +176,14 @@ class _History:
             return job_status.JobState.FINALIZING
         return status
 
-    async def _log_files(self, workspace: str, run: str) -> dict[str, str]:
+    async def _log_files(self, workspace: str, run: str, caller: Principal) -> dict[str, str]:
         root = f"ExperimentRun/dcid.{run}/"
         files: dict[str, str] = {}
         for folder in _LOGS:
             for entry in await self._context.artifacts.list(workspace, root + folder, recursive=True):
                 if entry.size is not None:
                     files[entry.name.removeprefix(root)] = await self._context.artifacts.sas_url(
-                        workspace, entry.name, "r"
+                        workspace, entry.name, "r", caller
                     )
         return files
 

@@ -72,7 +72,7 @@ def list_secrets(call: Call) -> Answer:
         return Answer(200, stored)
     hours = _hours(call.body.get("expireAfterHours", 1))
     key = account_key(call, account)
-    if call.resource.name == "workspaceblobstore" and call.principal.run is None:
+    if call.resource.name == "workspaceblobstore" and call.principal.job is None:
         # The SDK downloads code, which lies in containers of its own, with this datastore's secret.
         token = sas.account_sas(account, key, "b", "co", "racwdl", utc_now() + dt.timedelta(hours=hours))
     else:

@@ -6,6 +6,7 @@ Runs: `store.run_reach`. Here: places in storage, and assets. Nothing here is as
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from enum import Enum
 
 from sqlalchemy.engine import Connection
@@ -25,7 +26,13 @@ from lazulite.store.resources import Json
 
 #: Where clients put the files of a new asset: a folder named after what it holds, or a container of its own.
 _UPLOADS = "LocalUpload"
+#: Where the files of models lie that no run made.
+_MODELS = "LoggedModels"
 _CODE = "code-"
+#: In the mark of a signature: the job acts for its submitter.
+_FOR = "for"
+#: Begins the mark of a signature whose own permissions are all that it is held to while its holder is there.
+_ENDS = "ends:"
 _DESCRIBING = frozenset({"description", "tags", "stage", "properties"})
 
 
@@ -46,7 +53,7 @@ def place(
     if any(_within(out, account, container, path) for out in _outputs(c, storage, job.workspace, job.run)):
         return Place.OWN, ""
     parts = path.split("/")
-    if parts[0] == _UPLOADS and len(parts) > 2:
+    if parts[0] in (_UPLOADS, _MODELS) and len(parts) > 2:
         return Place.UPLOAD, "/".join(parts[:2])
     if container.startswith(_CODE) and not _is_share(c, job.workspace, container):
         return Place.UPLOAD, ""
@@ -72,26 +79,52 @@ def check_described(caller: Principal, id_: str, before: Json, after: Json, arch
 
 
 def container_sas(reading: Reading, account: str, key: str, container: str, hours: float) -> str:
-    """A SAS that reads and writes a container; one that is given to a job does what the job may, and ends with it."""
-    caller, expires = reading.principal, utc_now() + dt.timedelta(hours=hours)
-    if caller.run is None:
-        return sas.container_sas(account, key, container, "racwdl", expires)
-    holder = sas.Holder(caller.id, reading.services.tenant, mark(caller))
-    return sas.delegated_sas(account, key, container, "racwdl", expires, holder, start=utc_now())
+    """A SAS that reads and writes a container and ends with the caller; one given to a job does what the job may."""
+    start = utc_now()
+    expires, given = start + dt.timedelta(hours=hours), holder(reading.principal, reading.services.tenant)
+    return sas.delegated_sas(account, key, container, "racwdl", expires, given, start=start)
+
+
+def holder(caller: Principal, tenant: str, *, ends: bool = False) -> sas.Holder:
+    """Whom a signature is made for: it ends with the key of a person, or with the job in whosever name the job asks.
+
+    What a job may do is asked anew at each use, unless with `ends`: then the signature alone says, as of a person's.
+    """
+    text = mark(caller) if caller.job else caller.key
+    if ends or not caller.job:
+        return sas.Holder(caller.id, tenant, _ENDS + text, _ENDS)
+    return sas.Holder(caller.id, tenant, text)
+
+
+def only_ends(text: str) -> bool:
+    """Whether the mark is of a signature that says by itself what may be done."""
+    return text.startswith(_ENDS)
+
+
+def salt(text: str) -> str:
+    """What the key of a signature with this mark, made here, was derived with: people cannot make one that `only_ends`."""
+    return _ENDS if only_ends(text) else ""
 
 
 def mark(job: Principal) -> str:
-    """What a signature carries that was made for a job."""
-    return f"{job.birth}/{job.run}{job.workspace}"
+    """What a signature carries that was made for a job: all that its token claims of the job."""
+    head = ";".join((job.birth, _FOR if job.behalf_of else "", job.key if job.stepping else "")).rstrip(";")
+    return f"{head}/{job.job}{job.workspace}"
 
 
 def marked(object_id: str, text: str) -> Principal | None:
-    """The job that a signature was made for; None where it was made for none."""
-    birth, _, rest = text.partition("/")
-    run, slash, workspace = rest.partition("/")
+    """Whom a signature was made for here; None where it was made by its holder."""
+    if only_ends(text) and "/" not in text:
+        return Principal(object_id, object_id, "User", key=text.removeprefix(_ENDS))
+    text = text.removeprefix(_ENDS)
+    head, _, rest = text.partition("/")
+    name, slash, workspace = rest.partition("/")
     if not workspace.lower().startswith("subscriptions/"):
         return None
-    return Principal(object_id, f"job {run}", "Job", run=run, workspace=slash + workspace, birth=birth)
+    birth, how, key = (*head.split(";"), "", "")[:3]
+    found = Principal(object_id, f"job {name}", "Job", workspace=slash + workspace, birth=birth)
+    found = replace(found, stepping=bool(key), key=key)
+    return replace(found, behalf_of=name) if how == _FOR else replace(found, run=name)
 
 
 def _of_own_run(

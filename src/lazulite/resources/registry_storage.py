@@ -14,7 +14,7 @@ from lazulite.core.errors import ApiError, validation
 from lazulite.core.paths import split
 from lazulite.model import asset_reference
 from lazulite.model.asset_reference import BlobPlace, WebPlace
-from lazulite.resources import datastores, registries
+from lazulite.resources import datastores, job_rights, registries
 from lazulite.resources.declaration import Call, Files, Reading, Services, Write
 from lazulite.store.resources import Json
 
@@ -110,7 +110,10 @@ def _place(uri: str) -> object:
 
 def _sas(reading: Reading, account_name: str, container: str, permissions: str, hours: float) -> str:
     key = datastores.account_key(reading, account_name)
-    return sas.container_sas(account_name, key, container, permissions, utc_now() + dt.timedelta(hours=hours))
+    start = utc_now()
+    holder = job_rights.holder(reading.principal, reading.services.tenant, ends=True)
+    expires = start + dt.timedelta(hours=hours)
+    return sas.delegated_sas(account_name, key, container, permissions, expires, holder, start=start)
 
 
 def _reference(account_name: str, uri: str, sas_uri: str) -> Json:

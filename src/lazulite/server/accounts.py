@@ -76,14 +76,27 @@ class StorageAccounts:
             return self._store.container_path(account, container)
         return self._store.blob_path(account, container, blob_path.strip("/"))
 
-    def sas_url(self, account: str, container: str, blob_path: str, permissions: str, hours: float) -> str:
+    def sas_url(
+        self,
+        account: str,
+        container: str,
+        blob_path: str,
+        permissions: str,
+        hours: float,
+        holder: sas.Holder | None = None,
+    ) -> str:
+        """With a `holder`, one that ends with it. The path must then name a blob."""
         found = self._accounts[account.lower()]
         expires = utc_now() + dt.timedelta(hours=hours)
         url = f"https://{self.public_account(found.name)}.blob.core.windows.net/{container}"
         name = blob_path.strip("/")
         if not name:
             return f"{url}?{sas.container_sas(found.name, found.keys[0], container, permissions, expires)}"
-        query = sas.blob_sas(found.name, found.keys[0], container, name, permissions, expires)
+        if holder is None:
+            query = sas.blob_sas(found.name, found.keys[0], container, name, permissions, expires)
+        else:
+            key, start = found.keys[0], utc_now()
+            query = sas.delegated_sas(found.name, key, container, permissions, expires, holder, start=start, blob=name)
         return f"{url}/{quote(name)}?{query}"
 
     async def ensure(self, account: str, containers: list[str], shares: list[str]) -> None:

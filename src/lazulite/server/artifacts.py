@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from lazulite.core import arm_id
 from lazulite.core.errors import not_found
+from lazulite.core.principal import Principal
+from lazulite.resources import job_rights
 from lazulite.server.accounts import StorageAccounts
 from lazulite.storage.naming import check_blob
 from lazulite.storage.store import Blob, BlobReader, BlobStore, BlockChoice, ContainerMissing, ListQuery, Record
@@ -22,10 +24,11 @@ _SAS_HOURS = 12
 class Artifacts:
     """Implements `store.artifacts.ArtifactStore`."""
 
-    def __init__(self, database: Database, accounts: StorageAccounts, store: BlobStore) -> None:
+    def __init__(self, database: Database, accounts: StorageAccounts, store: BlobStore, tenant: str) -> None:
         self._database = database
         self._accounts = accounts
         self._store = store
+        self._tenant = tenant
         self._places: dict[str, tuple[str, str]] = {}
         database.subscribe(self._changed)
 
@@ -94,9 +97,10 @@ class Artifacts:
             raise NoSuchArtifact(missing[0])
         await self._store.commit(account, container, name, [BlockChoice(id_, sizes[id_]) for id_ in blocks], Record())
 
-    async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
+    async def sas_url(self, workspace_id: str, name: str, permissions: str, caller: Principal) -> str:
         account, container = await self._place(workspace_id, ARTIFACT_DATASTORE)
-        return self._accounts.sas_url(account, container, name, permissions, _SAS_HOURS)
+        holder = job_rights.holder(caller, self._tenant)
+        return self._accounts.sas_url(account, container, name, permissions, _SAS_HOURS, holder)
 
     def _changed(self, keys: frozenset[str]) -> None:
         for key in keys:

@@ -107,7 +107,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     secrets = SealedSecrets(keys.master)
     authority = addresses.https_url.split("://", 1)[1]
     accounts = StorageAccounts(database, secrets, store, authority)
-    artifacts = Artifacts(database, accounts, store)
+    artifacts = Artifacts(database, accounts, store, keys.tenant)
     directory = Directory(database, {registries.AZUREML_ID: roles.REGISTRY_READER})
     services = Services(
         addresses.https_url,

@@ -41,22 +41,35 @@ class StorageAccess:
         return await self._grant(caller, address, need)
 
     async def of_key(self, object_id: str, mark: str, address: Address, need: Need) -> Grant:
-        caller = job_rights.marked(object_id, mark) or self._claims.directory.get(object_id)
-        if caller is None:
-            raise Unauthenticated(f"the principal '{object_id}' that it was given to was deleted.")
+        caller = job_rights.marked(object_id, mark) or self._person(object_id)
         try:
             await self._claims.check(caller)
         except ApiError as error:
             raise Unauthenticated(error.message) from None
-        return await self._grant(caller, address, need)
+        return Grant() if job_rights.only_ends(mark) else await self._grant(caller, address, need)
+
+    def salt(self, object_id: str, mark: str) -> str:
+        """Of a key that people sign with, the mark of their own key, with which it ends; of those that sign here alone,
+        one that is never given to anybody."""
+        if job_rights.marked(object_id, mark) is None:
+            return self._person(object_id).key
+        return job_rights.salt(mark)
+
+    def _person(self, object_id: str) -> Principal:
+        found = self._claims.directory.get(object_id)
+        if found is None:
+            raise Unauthenticated(f"the principal '{object_id}' that it was given to was deleted.")
+        return found
 
     async def _grant(self, caller: Principal, address: Address, need: Need) -> Grant:
         scopes = await self._scopes_of(address.account)
         if not any(self._claims.directory.allows(caller, need.action, scope) for scope in scopes):
             reason = f"'{caller.name}' does not have '{need.action}' on storage account '{address.account}'"
             raise StorageError("AuthorizationPermissionMismatch", reason)
+        if caller.behalf_of:
+            return Grant()  # no user delegation key is given to it, which would outlive the job
         if caller.run is None:
-            return Grant(object_id=caller.id, tenant=self._tenant)
+            return Grant(object_id=caller.id, tenant=self._tenant, salt=caller.key)
         return await self._grant_of_job(caller, caller.run, address, need)
 
     async def _grant_of_job(self, job: Principal, run: str, address: Address, need: Need) -> Grant:

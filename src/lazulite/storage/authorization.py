@@ -46,13 +46,14 @@ class Need:
 class Grant:
     """`permissions` are SAS letters, `*` for all; `rule` says where they come from, if not from a signature.
 
-    `object_id` and `tenant` are a bearer's.
+    `object_id` and `tenant` are a bearer's, who may have a user delegation key; `salt` is what that is derived with.
     """
 
     permissions: str = _ANY
     overrides: tuple[tuple[str, str], ...] = ()
     object_id: str = ""
     tenant: str = ""
+    salt: str = ""
     rule: str = ""
 
     def allows(self, letters: str) -> bool:
@@ -91,6 +92,10 @@ class Identities(Protocol):
 
         Raises StorageError 403, and Unauthenticated.
         """
+        ...
+
+    def salt(self, object_id: str, mark: str) -> str:
+        """What the key of such a signature was derived with besides its fields. Raises Unauthenticated."""
         ...
 
 
@@ -205,9 +210,13 @@ class Authorizer:
         try:
             return await self._identities.of_key(query["skoid"], query.get("scid", ""), address, need)
         except Unauthenticated as error:
-            raise StorageError(
-                "AuthenticationFailed", f"The user delegation key is not good any more: {error}"
-            ) from None
+            raise _ended(error) from None
+
+    def _salt(self, query: Mapping[str, str]) -> str:
+        try:
+            return self._identities.salt(query["skoid"], query.get("scid", ""))
+        except Unauthenticated as error:
+            raise _ended(error) from None
 
     def _account_signature(self, request: Request, account: StorageAccount, query: Mapping[str, str]) -> None:
         for alias in self._aliases(account.name, request.address):
@@ -220,7 +229,8 @@ class Authorizer:
         signed = ("", "")
         if "skoid" in query:
             self._check_delegation(query)
-            keys = (sas.delegation_key(keys[0], query), sas.delegation_key(keys[1], query))
+            salt = self._salt(query)
+            keys = (sas.delegation_key(keys[0], query, salt), sas.delegation_key(keys[1], query, salt))
             signed = _signed_request(query, request)
         resource = _signed_resource(query, request.address)
         for alias in self._aliases(account.name, request.address):
@@ -291,6 +301,10 @@ def _signed_by(keys: tuple[str, str], text: str, signature: str) -> bool:
 def _keyed(key: str) -> hmac.HMAC:
     # Copied for every signature: preparing the key is most of the work.
     return hmac.new(base64.b64decode(key), digestmod=hashlib.sha256)
+
+
+def _ended(error: Unauthenticated) -> StorageError:
+    return StorageError("AuthenticationFailed", f"The user delegation key is not good any more: {error}")
 
 
 def _mismatch(account: str, text: str) -> StorageError:

@@ -78,7 +78,9 @@ async def get_user_delegation_key(exchange: Exchange) -> Answer:
     """A key that signs for the bearer of the token, for at most seven days."""
     if not exchange.grant.object_id:
         raise StorageError(
-            "AuthorizationFailure", "A user delegation key is given to bearers of tokens alone, not to key or SAS."
+            "AuthorizationFailure",
+            "A user delegation key is given to the tokens of people and service principals alone, not to an account "
+            "key, a SAS or a job.",
         )
     info = parse(await exchange.request.document(), "KeyInfo")
     now = dt.datetime.fromtimestamp(exchange.now(), dt.UTC)
@@ -106,7 +108,7 @@ async def get_user_delegation_key(exchange: Exchange) -> Answer:
         fields["skdutid"] = delegated
     tags = dict(zip(fields, _KEY_TAGS, strict=False))
     body = "".join(element(tags[name], value) for name, value in fields.items())
-    body += element("Value", sas.delegation_key(account.keys[0], fields))
+    body += element("Value", sas.delegation_key(account.keys[0], fields, exchange.grant.salt))
     return Answer(
         200,
         {"Content-Type": "application/xml"},

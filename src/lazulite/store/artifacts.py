@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lazulite.core.errors import Refusal
+from lazulite.core.principal import Principal
 
 #: The datastore that holds what runs wrote, one folder a run.
 ARTIFACT_DATASTORE = "workspaceartifactstore"
@@ -73,8 +74,11 @@ class ArtifactStore(Protocol):
     async def commit(self, workspace_id: str, name: str, blocks: Sequence[str]) -> None:
         """Make a file of the blocks that were put to its `sas_url`, in that order. Raises NoSuchArtifact for a block."""
 
-    async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
-        """A URL of the blob gateway that grants `permissions` (of `rwcd`) on that one file for a while."""
+    async def sas_url(self, workspace_id: str, name: str, permissions: str, caller: Principal) -> str:
+        """A URL of the blob gateway that grants `permissions` (of `rwcd`) on that one file for a while.
+
+        It ends with the caller: with a person's key, or with the job whose token asks.
+        """
 
 
 def run_folder(run_id: str) -> str:

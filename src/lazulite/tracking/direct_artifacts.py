@@ -29,7 +29,7 @@ async def create(call: Call) -> Json:
         raise invalid(f"num_parts must be between 1 and {MOST_PARTS}, and is {count}.")
     place = await _place(call, fields)
     upload_id = uuid.uuid4().hex
-    url = await call.context.artifacts.sas_url(call.workspace, place.name, "cw")
+    url = await call.context.artifacts.sas_url(call.workspace, place.name, "cw", call.principal)
     return {
         "upload_id": upload_id,
         "credentials": [
@@ -75,7 +75,7 @@ async def upload_url(call: Call) -> Json:
     if bool(run_id) == bool(model_id):
         raise invalid("Exactly one of run_id and model_id must be provided.")
     place = await _of_entity(call, run_id, model_id, path, write=True)
-    url = await call.context.artifacts.sas_url(call.workspace, place.name, "cw")
+    url = await call.context.artifacts.sas_url(call.workspace, place.name, "cw", call.principal)
     return {"presigned_url": url, "headers": {"x-ms-blob-type": "BlockBlob"}}
 
 
@@ -108,7 +108,7 @@ async def _readable(call: Call, place: Place) -> tuple[str, int]:
     size = await store.size(call.workspace, place.name)
     if size is None:
         raise does_not_exist(f"There is no artifact '{place.name.rsplit('/', 1)[-1]}'.")
-    return await store.sas_url(call.workspace, place.name, "r"), size
+    return await store.sas_url(call.workspace, place.name, "r", call.principal), size
 
 
 async def _body(call: Call) -> Fields:

@@ -124,6 +124,9 @@ class Bearers:
     async def of_key(self, _object_id: str, _mark: str, _address: Address, _need: Need) -> Grant:
         return Grant()
 
+    def salt(self, *_arguments: str) -> str:
+        return ""
+
 
 @pytest.fixture(autouse=True)
 def shown(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

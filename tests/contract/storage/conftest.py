@@ -116,6 +116,9 @@ class Nobody:
     async def of_key(self, *_arguments: object) -> Grant:
         raise Unauthenticated("nobody has a key here")
 
+    def salt(self, *_arguments: str) -> str:
+        return ""
+
 
 @pytest.fixture
 def limits() -> Limits:

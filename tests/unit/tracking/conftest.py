@@ -84,7 +84,7 @@ class MemoryArtifacts:
         data = b"".join(self.blocks[block] for block in blocks)
         self.files[workspace_id.lower(), ARTIFACT_DATASTORE, name] = data
 
-    async def sas_url(self, workspace_id: str, name: str, permissions: str) -> str:
+    async def sas_url(self, workspace_id: str, name: str, permissions: str, caller: Principal) -> str:
         return f"{self.url}/blob/{name}?sp={permissions}"
 
 
