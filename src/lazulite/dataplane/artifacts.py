@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lazulite.core import arm_id
 from lazulite.core.arm_id import PROVIDER
 from lazulite.core.clock import now_iso
 from lazulite.core.errors import ApiError, bad_request, not_found
+from lazulite.core.principal import Principal, job_refusal
 from lazulite.core.web import WORKSPACE, JsonResponse, Route, json_body, principal, workspace_id
-from lazulite.store import run_reach, runs
+from lazulite.resources import job_rights, places, references
+from lazulite.resources.places import Location
+from lazulite.store import logged_models, run_reach, runs
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, RUN_CONTAINER, RUN_ORIGIN, ArtifactStore
 from lazulite.store.database import Database
+from lazulite.store.locations import StorageLocator
 
 Json = dict[str, Any]
 
@@ -42,9 +47,14 @@ class _Container:
         return f"{self.origin}/{self.container}"
 
 
-def routes(database: Database, artifacts: ArtifactStore) -> list[Route]:
+class Uploads(StorageLocator, Protocol):
+    async def claim_upload(self, job: str, account: str, container: str, folder: str) -> bool:
+        """Whether a folder is that job's to upload a new asset into."""
+
+
+def routes(database: Database, artifacts: ArtifactStore, uploads: Uploads) -> list[Route]:
     """Run history's artifact calls by experiment name and id, and the artifact service's for any origin."""
-    service = _Artifacts(database, artifacts)
+    service = _Artifacts(database, artifacts, uploads)
     roots = [
         f"/history/v1.0{WORKSPACE}/{collection}/{{experiment}}/runs/{{run}}/artifacts"
         for collection in ("experiments", "experimentids")
@@ -67,9 +77,10 @@ def routes(database: Database, artifacts: ArtifactStore) -> list[Route]:
 
 
 class _Artifacts:
-    def __init__(self, database: Database, artifacts: ArtifactStore) -> None:
+    def __init__(self, database: Database, artifacts: ArtifactStore, uploads: Uploads) -> None:
         self._database = database
         self._artifacts = artifacts
+        self._uploads = uploads
 
     async def list_below(self, request: Request) -> Response:
         """Every file of the container, or below `path`."""
@@ -128,9 +139,37 @@ class _Artifacts:
         if known is None:
             raise not_found(f"There are no artifacts of origin '{origin}'; there are {', '.join(_ORIGINS.values())}.")
         if known != RUN_ORIGIN:
-            return _Container(workspace, known, _path(container))
+            found = _Container(workspace, known, _path(container))
+            if write:
+                await self._check_job(principal(request), found)
+            return found
         run = await self._database.read(lambda c: self._run(c, request, workspace, run_id, write))
         return _Container(workspace, RUN_ORIGIN, f"{RUN_CONTAINER}{run.run_id}")
+
+    async def _check_job(self, caller: Principal, where: _Container) -> None:
+        """Raises ApiError 403 for a job where the folder is neither its own upload nor a model of its runs."""
+        job = caller.run
+        if job is None:
+            return
+
+        def look(c: Connection) -> tuple[bool, Location | None, str]:
+            if where.origin == "LoggedModels":
+                model = logged_models.get(c, where.workspace, where.container)
+                run = runs.get(c, where.workspace, model.run_id) if model and model.run_id else None
+                return run is not None and run_reach.may_write(c, where.workspace, run, job), None, ""
+            store = references.datastore(c, where.workspace, ARTIFACT_DATASTORE)
+            place = places.in_datastore(store, self._uploads, f"{where.folder}/-")
+            account, container = place.account or "", place.container or ""
+            kind, folder = job_rights.place(c, self._uploads, caller, account, container, place.path)
+            return kind is job_rights.Place.OWN, place if kind is job_rights.Place.UPLOAD else None, folder
+
+        allowed, place, folder = await self._database.read(look)
+        if place is not None and place.account and place.container:
+            holder = arm_id.key(f"{caller.workspace}/jobs/{job}")
+            allowed = await self._uploads.claim_upload(holder, place.account, place.container, folder)
+        if not allowed:
+            refusal = job_refusal(job, f"write to '{where.folder}'")
+            raise ApiError(403, "AuthorizationFailed", refusal, target="container")
 
     def _run(self, c: Connection, request: Request, workspace: str, run_id: str, write: bool) -> runs.Run:
         run = runs.get(c, workspace, run_id)

@@ -149,7 +149,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     routes = [debug_plans.route(database, engine, claims)]
     imports = Imports(context)
     routes += registries_api.routes(context, imports)
-    routes += _routes(context, claims, settings, mlflow, _health(isolation, limiting, runtime, settings))
+    routes += _routes(context, claims, settings, mlflow, accounts, _health(isolation, limiting, runtime, settings))
     sessions = Sessions(keys.master, directory)
     built = _mlflow_pages(settings)
     home = "" if settings.home == Path.home() / ".lazulite" else str(settings.home)
@@ -169,6 +169,7 @@ def _routes(
     claims: Claims,
     settings: Settings,
     mlflow: TrackingContext,
+    accounts: StorageAccounts,
     health: Route,
 ) -> list[Route]:
     artifacts = mlflow.artifacts
@@ -182,7 +183,7 @@ def _routes(
         *not_built.routes(),
         *history.routes(dataplane),
         *assets.routes(dataplane),
-        *history_artifacts.routes(context.database, artifacts),
+        *history_artifacts.routes(context.database, artifacts, accounts),
         *tracking.routes(mlflow),
         *pages.routes(),
         health,

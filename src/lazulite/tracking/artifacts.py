@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lazulite.core.errors import ApiError
-from lazulite.store import logged_models
+from lazulite.store import logged_models, runs
 from lazulite.store.artifacts import ARTIFACT_DATASTORE, Entry, NoSuchArtifact, run_folder
 from lazulite.tracking import registry, traces
 from lazulite.tracking.call import Call
@@ -203,8 +203,8 @@ def place_at(c: Connection, call: Call, path: str, *, write: bool = False) -> Pl
             return Place(datastore, join(folder, "/".join(rest)), folder)
         case [_, "models", model_id, "artifacts", *rest]:
             model = model_of(c, call, model_id)
-            if write and model.run_id:
-                call.run_to_write(c, model.run_id, lifecycle=None)
+            if write:
+                check_model(c, call, model)
             return Place(ARTIFACT_DATASTORE, join(model.path, "/".join(rest)))
         case [experiment_id, "traces", trace_id, "artifacts", *rest]:
             if write:
@@ -223,6 +223,15 @@ def model_of(c: Connection, call: Call, model_id: str) -> logged_models.LoggedMo
     if model is None:
         raise does_not_exist(f"Logged model with ID '{model_id}' not found.")
     return model
+
+
+def check_model(c: Connection, call: Call, model: logged_models.LoggedModel) -> None:
+    """A model belongs to the run that made it: who may write to the run may write to the model. Raises ApiError 403."""
+    run = runs.get(c, call.workspace, model.run_id) if model.run_id else None
+    if run is not None:
+        call.check_reach(c, run)
+    else:
+        call.check_not_a_job("change a model that no run made")
 
 
 def _proxied_path(call: Call) -> str:

@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from lazulite.store import experiments as experiment_store
 from lazulite.store import logged_models as store
-from lazulite.store import runs as run_store
 from lazulite.store.logged_models import LoggedModel
 from lazulite.store.run_tables import (
     experiments,
@@ -19,6 +18,7 @@ from lazulite.store.run_tables import (
     logged_model_tags,
     logged_models,
 )
+from lazulite.tracking.artifacts import check_model
 from lazulite.tracking.call import Call
 from lazulite.tracking.conditions import Column, compare, keyed, next_token, page_limits
 from lazulite.tracking.documents import Json, model_documents
@@ -59,6 +59,7 @@ _BAD = ("/", ":", ".", "%", '"', "'")
 async def create(call: Call) -> Json:
     fields = call.fields
     experiment_id, run_id = fields.text("experiment_id"), fields.maybe_text("source_run_id") or None
+    run_id = run_id or call.principal.run  # a model that a job logs outside a run is the job's own
     model_id = f"m-{uuid.uuid4().hex}"
     name = fields.maybe_text("name") or f"model-{model_id[2:10]}"
     if any(bad in name for bad in _BAD):
@@ -220,13 +221,8 @@ def _model(c: Connection, call: Call) -> LoggedModel:
 
 
 def _model_to_write(c: Connection, call: Call) -> LoggedModel:
-    """A model belongs to the run that made it: who may write to the run may write to the model."""
     model = _model(c, call)
-    run = run_store.get(c, call.workspace, model.run_id) if model.run_id else None
-    if run is not None:
-        call.check_reach(c, run)
-    else:
-        call.check_not_a_job("change a model that no run made")
+    check_model(c, call, model)
     return model
 
 

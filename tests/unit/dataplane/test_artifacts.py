@@ -10,9 +10,14 @@ import httpx
 import pytest
 from tests.unit.tracking.conftest import WS, Harness, MemoryArtifacts
 
+from lazulite.core.arm_id import PROVIDER
 from lazulite.dataplane import artifacts as artifact_addresses
-from lazulite.store import runs
+from lazulite.server.accounts import StorageAccounts
+from lazulite.storage import FolderStore
+from lazulite.storage.accounts import StorageAccount
+from lazulite.store import resources, runs
 from lazulite.store.database import Database
+from lazulite.vault.sealed import SealedSecrets
 
 RUN = f"/history/v1.0{WS}/experiments/e/runs/train/artifacts"
 
@@ -20,11 +25,22 @@ RUN = f"/history/v1.0{WS}/experiments/e/runs/train/artifacts"
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     database, files = Database(f"sqlite:///{tmp_path}/t.db"), MemoryArtifacts()
+    accounts = StorageAccounts(database, SealedSecrets(b"0" * 32), FolderStore(tmp_path / "storage"), "localhost:1")
+    accounts._accounts["acct"] = StorageAccount("acct", ("", ""))
+    await accounts.ensure("acct", ["azureml"], [])
+    for folder in ("LocalUpload/taken", "LoggedModels/m-1"):
+        (tmp_path / "storage/acct/azureml" / folder).mkdir(parents=True)
+        (tmp_path / "storage/acct/azureml" / folder / "a").write_text("1")
+    properties = {"datastoreType": "AzureBlob", "accountName": "acct", "containerName": "azureml"}
+    store = resources.new(
+        f"{WS}/datastores/workspaceartifactstore", f"{PROVIDER}/workspaces/datastores", {"properties": properties}
+    )
+    await database.write(lambda c: resources.insert(c, store, by="ada"))
     for name in ("train", "other"):
         await database.write(lambda c, name=name: runs.create(c, WS, name, name=name, user="ada"))
     for name in ("model/MLmodel", "model/code/a.py", "x.txt"):
         files.files[WS.lower(), "workspaceartifactstore", f"ExperimentRun/dcid.train/{name}"] = b"1"
-    harness = Harness(artifact_addresses.routes(database, files))
+    harness = Harness(artifact_addresses.routes(database, files, accounts))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(harness), base_url="http://test") as client:
         yield client
     database.close()
@@ -67,6 +83,22 @@ async def test_a_jobs_token_gets_no_address_in_another_run(http: httpx.AsyncClie
     assert (await http.post(f"{RUN}/batch/metadata", json=body, headers=job)).status_code == 200
     other = RUN.replace("/train/", "/other/")
     assert (await http.post(f"{other}/batch/metadata", json=body, headers=job)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("folder", "status"), [("LocalUpload/taken", 403), ("LocalUpload/new", 200), ("LoggedModels/m-1", 403)]
+)
+async def test_a_jobs_token_gets_addresses_in_uploads_of_its_own_alone(
+    http: httpx.AsyncClient, folder: str, status: int
+) -> None:
+    body, url = {"paths": [{"path": "a"}]}, f"/artifact/v2.0{WS}/artifacts/{folder}/batch/metadata"
+    for _ in range(2):
+        answer = await http.post(url, json=body, headers={"Authorization": "Bearer job:train"})
+        assert answer.status_code == status, answer.text
+    if status == 200:
+        answer = await http.post(url, json=body, headers={"Authorization": "Bearer job:other"})
+        assert answer.status_code == 403
+    assert (await http.post(url, json=body)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "", "a\\..\\b"])

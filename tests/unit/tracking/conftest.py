@@ -118,7 +118,9 @@ class Harness:
             scope["path_params"] = match.params
             token = request.headers.get("authorization", "Bearer ada").removeprefix("Bearer ")
             run = token.removeprefix("job:") if token.startswith("job:") else None
-            scope["lazulite.principal"] = Principal(token, token, "Job" if run else "User", run=run)
+            scope["lazulite.principal"] = Principal(
+                token, token, "Job" if run else "User", run=run, workspace=WS if run else None
+            )
             try:
                 response = await match.route.handler(request)
             except ApiError as refused:

@@ -159,3 +159,13 @@ async def test_uploads_that_say_too_little_are_refused(api: Any, query: dict[str
         "POST", "upload-artifact", params={k: run_id if v == "$run" else v for k, v in query.items()}
     )
     assert (response.status_code, response.json()["message"]) == (400, said)
+
+
+async def test_a_job_writes_to_logged_models_of_its_own_runs_alone(api: Any) -> None:
+    job = api.as_job(await api.a_run())
+    stranger = (await api.post("logged-models", experiment_id="0"))["model"]["info"]["model_id"]
+    assert await put(job, f"0/models/{stranger}/artifacts/a") == 403
+    assert await put(api, f"0/models/{stranger}/artifacts/a") == 200
+    own = (await job.post("logged-models", experiment_id="0"))["model"]["info"]
+    assert own["source_run_id"] == job.token.removeprefix("job:")
+    assert await put(job, f"0/models/{own['model_id']}/artifacts/a") == 200
