@@ -1,16 +1,21 @@
 """bubblewrap's command line for a view of the machine."""
 
+import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .view import View, devices
+from .view import View, devices, is_below, parents
 
 if TYPE_CHECKING:
     from .run import Mount
 
 APART = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--die-with-parent", "--cap-drop", "ALL")
+
+#: Where programs replace files while jobs run, and some are root's alone.
+SETTINGS = "/etc"
 
 
 def program(asked: str) -> str:
@@ -24,8 +29,12 @@ def arguments(view: View, options: list[str]) -> list[str]:
     What is in between is read-only too: a result written to a path that is not there shall not vanish in silence.
     """
     parts = [*APART, *options, "--tmpfs", "/run"]
+    above = {folder for path in view.hidden if is_below(path, SETTINGS) for folder in parents(path)}
     for path in view.shown:
-        parts += ["--symlink", os.readlink(path), path] if is_top_link(path) else ["--ro-bind", path, path]
+        if path == SETTINGS and path in above:
+            parts += entry_by_entry(path, view.hidden, above)
+        else:
+            parts += ["--symlink", os.readlink(path), path] if is_top_link(path) else ["--ro-bind", path, path]
     for path in view.hidden:
         parts += ["--tmpfs", path] if os.path.isdir(path) else ["--ro-bind", os.devnull, path]
     parts += ["--proc", "/proc", "--dev", "/dev", "--symlink", "/run", "/var/run"]
@@ -39,9 +48,24 @@ def arguments(view: View, options: list[str]) -> list[str]:
     for path in view.writable:
         parts += ["--bind", path, path]
     parts += binds(view.mounts)
-    for path in (*filter(os.path.isdir, view.hidden), "/"):
+    made = sorted(path for path in above if is_below(path, SETTINGS))
+    for path in (*filter(os.path.isdir, view.hidden), *made, "/"):
         parts += ["--remount-ro", path]
     return parts
+
+
+def entry_by_entry(folder: str, hidden: list[str], above: set[str]) -> Iterator[str]:
+    """What is there now, but for the hidden: a mount on a file ends where the file is replaced, and the next is seen."""
+    yield from ("--tmpfs", folder)
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda each: each.name):
+            if entry.is_symlink():
+                with contextlib.suppress(FileNotFoundError):
+                    yield from ("--symlink", os.readlink(entry.path), entry.path)
+            elif entry.path in above:
+                yield from entry_by_entry(entry.path, hidden, above)
+            elif entry.path not in hidden:
+                yield from ("--ro-bind-try", entry.path, entry.path)
 
 
 def kernel_settings() -> list[str]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .view import View, devices
+from .view import View, devices, parents
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 VERSION_OF, PATH_BENEATH = 1, 1
@@ -94,13 +94,6 @@ def without(path: str, hidden: list[str], above: set[str]) -> Iterator[str]:
             for entry in entries:
                 if not entry.is_symlink():
                     yield from without(entry.path, hidden, above)
-
-
-def parents(path: str) -> Iterator[str]:
-    """The folders that a path lies in."""
-    while path != "/":
-        path = os.path.dirname(path)
-        yield path
 
 
 def add(made: int, rule: Rule, abi: int) -> None:

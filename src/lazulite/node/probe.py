@@ -91,8 +91,9 @@ def places(home: str) -> Iterator["Trial"]:
     shown = list(view.system())
     with contextlib.ExitStack() as stack:
         canaries = {}
-        for place in dict.fromkeys((home, os.path.dirname(home), os.path.expanduser("~"))):
-            if os.access(place, os.W_OK) and (place == home or not any(view.is_below(place, top) for top in shown)):
+        homes = (home, os.path.realpath(home))
+        for place in dict.fromkeys((*homes, os.path.dirname(home), os.path.expanduser("~"))):
+            if os.access(place, os.W_OK) and (place in homes or not any(view.is_below(place, top) for top in shown)):
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".lazulite-probe-", dir=place))
                 canaries[place] = os.path.join(folder, "canary")
                 with open(canaries[place], "w", encoding="ascii") as file:

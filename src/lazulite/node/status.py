@@ -63,7 +63,7 @@ def read(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
             document = json.load(file)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

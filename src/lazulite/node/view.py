@@ -3,6 +3,7 @@
 Nothing else of the machine is there: no home folder, no other user's, no mounted disk, no state of other programs.
 """
 
+import contextlib
 import glob
 import os
 import stat
@@ -72,7 +73,10 @@ def make(plan: Mapping[str, Any], folders: list[str], temporary: str, mounts: "l
     asked = plan["isolation"]
     shown = list(system())
     own = [*asked["show"], plan["ca_bundle"] or "", *interpreter(plan["environment"]["interpreter"])]
-    hidden = [path for path in asked["hide"] if any(is_below(path, top) for top in shown)]
+    # By their real paths: a link leads nowhere where what it leads to is not there.
+    real = dict.fromkeys(map(os.path.realpath, [*asked["hide"], *kept_for_root()]))
+    tops = [*shown, *map(os.path.realpath, shown)]
+    hidden = [path for path in real if any(is_below(path, top) for top in tops)]
     return View(
         shown,
         list(filter(os.path.exists, hidden)),
@@ -128,6 +132,13 @@ def is_below(path: str, top: str) -> bool:
     return path == top or path.startswith(top.rstrip("/") + "/")
 
 
+def parents(path: str) -> Iterator[str]:
+    """The folders that a path lies in."""
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path
+
+
 def devices() -> list[str]:
     """Of graphics cards and the like."""
     numbered = glob.glob("/dev/nvidia[0-9]*")
@@ -140,12 +151,14 @@ def kept_for_root(top: str = "/etc") -> list[str]:
 
 
 def _closed(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
+    """What vanishes meanwhile is passed over."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_symlink():
-                continue
-            is_folder = entry.is_dir()
-            if not entry.stat().st_mode & (stat.S_IXOTH if is_folder else stat.S_IROTH):
-                yield entry.path
-            elif is_folder:
-                yield from _closed(entry.path)
+            with contextlib.suppress(FileNotFoundError):
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISLNK(mode):
+                    continue
+                if not mode & (stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH):
+                    yield entry.path
+                elif stat.S_ISDIR(mode):
+                    yield from _closed(entry.path)

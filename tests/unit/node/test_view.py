@@ -21,7 +21,10 @@ def test_no_home_and_no_state_is_in_the_system() -> None:
         assert not any(view.is_below(path, top) for top in shown)
 
 
-def test_a_home_below_the_system_is_hidden_and_its_own_folders_shown(tmp_path: Path) -> None:
+def test_a_home_below_the_system_is_hidden_and_its_own_folders_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     seen = view.make(a_plan(hide=["/usr/lib", "/not/shown"], show=[str(tmp_path), "/not/there"]), ["/w"], "/t", [])
     assert seen.hidden == ["/usr/lib"]
     assert seen.own == [str(tmp_path)]
@@ -35,6 +38,33 @@ def test_a_home_below_the_system_is_hidden_and_its_own_folders_shown(tmp_path: P
     assert "--unshare-user" in told
     assert told.index("--tmpfs", 20) < told.index(str(tmp_path))
     assert told[-4:] == ["--remount-ro", "/usr/lib", "--remount-ro", "/"]
+
+
+def test_a_home_that_a_link_leads_to_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "home").symlink_to("/usr/lib")
+    (tmp_path / "parent").symlink_to("/usr")
+    for home in ("home", "parent/lib"):
+        assert "/usr/lib" in view.make(a_plan(hide=[str(tmp_path / home)]), ["/w"], "/t", []).hidden
+
+
+def test_what_only_root_may_read_is_found_anew_for_each_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replaced file is not shown by the mount of its folder: what is shown of it is mounted one by one."""
+    monkeypatch.setattr(view, "SYSTEM", (str(tmp_path),))
+    monkeypatch.setattr(bubblewrap, "SETTINGS", str(tmp_path))
+    monkeypatch.setattr(view, "kept_for_root", lambda: list(view._closed(str(tmp_path))))
+    (tmp_path / "ssh").mkdir()
+    for name, mode in (("shadow", 0o640), ("passwd", 0o644), ("ssh/key", 0o600), ("ssh/config", 0o644)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("passwd")
+    seen = view.make(a_plan(), ["/w"], "/t", [])
+    assert set(seen.hidden) == {f"{tmp_path}/shadow", f"{tmp_path}/ssh/key"}
+    told = " ".join(bubblewrap.arguments(seen, []))
+    assert f"--ro-bind {tmp_path} " not in told
+    assert f"--tmpfs {tmp_path} --symlink passwd {tmp_path}/link --ro-bind-try {tmp_path}/passwd " in told
+    assert f"--tmpfs {tmp_path}/ssh --ro-bind-try {tmp_path}/ssh/config " in told
+    assert f"--ro-bind /dev/null {tmp_path}/shadow" in told
+    assert told.endswith(f"--remount-ro {tmp_path} --remount-ro {tmp_path}/ssh --remount-ro /")
 
 
 def test_what_holds_a_whole_home_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
