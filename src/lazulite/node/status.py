@@ -61,11 +61,16 @@ class Status:
 def read(path: str) -> dict[str, Any] | None:
     """The document at `path`, or None when there is none that can be read: a job may have written there."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=at_once) as file:
             document = json.load(file)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def at_once(path: str, flags: int) -> int:
+    """Opens without waiting for who would write into a FIFO."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def now() -> str:

@@ -132,7 +132,7 @@ async def compose(settings: Settings, keys: Keys, addresses: Addresses) -> Platf
     isolation, limiting, runtime = await probing
     engine = Engine(
         database,
-        [LocalBackend(settings.runs_root)],
+        [LocalBackend(settings.runs_root, limiting.groups)],
         _engine_settings(settings, addresses, isolation, limiting, runtime),
         accounts,
         _JobTokens(issuer),

@@ -14,8 +14,8 @@ from lazulite.backends.base import Backend, BackendError, Handle
 from lazulite.backends.fake import FakeBackend, FakeRun
 from lazulite.backends.local import LocalBackend
 from lazulite.backends.local.folder import RunFolder
-from lazulite.model.run_plan import RunOutcome, RunPhase, RunPlan, RunSecrets
-from lazulite.node import marks
+from lazulite.model.run_plan import ControlGroup, ControlGroups, RunOutcome, RunPhase, RunPlan, RunSecrets
+from lazulite.node import cgroups, marks
 from lazulite.testing.backend_contract import BackendContract, a_run, end, running, until
 
 
@@ -84,6 +84,35 @@ class TestLocal(BackendContract):
         assert marks.of(deleted) == []
         assert marks.of(kept)
         await end(backend, handles[0])
+
+    async def test_what_is_left_in_the_groups_of_a_deleted_folder_is_ended(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also what has thrown its mark away; the plan that names the groups is gone with the folder."""
+        ended: list[str] = []
+        monkeypatch.setattr(cgroups.Group, "end", lambda group: ended.append(group.name))
+        groups = backend.root.parent / "groups"
+        handle = await backend.start(a_run(), plan("true"), RunSecrets())
+        await until(backend, handle, lambda seen: seen.outcome is not None)
+        folder = backend.root / handle["folder"]
+        names = [cgroups.name(str(folder), 0), cgroups.name(f"{folder}1", 0)]
+        for name in names:
+            (groups / name).mkdir(parents=True)
+        shutil.rmtree(folder)
+        place = ControlGroup(version=2, folder=str(groups))
+        await LocalBackend(backend.root, ControlGroups(pids=place)).inspect(handle)
+        assert ended == names[:1]
+
+    async def test_a_fifo_in_place_of_a_status_holds_up_no_start(
+        self, backend: LocalBackend, plan: Callable[[str], RunPlan]
+    ) -> None:
+        handle = await backend.start(a_run(), plan("true"), RunSecrets())
+        await until(backend, handle, lambda seen: seen.outcome is not None)
+        status = backend.root / handle["folder"] / "status.json"
+        status.unlink()
+        os.mkfifo(status)
+        await LocalBackend(backend.root).retain([])
+        assert not status.parent.exists()
 
     async def test_a_status_that_the_job_spoilt_holds_nothing_up(
         self, backend: LocalBackend, plan: Callable[[str], RunPlan]

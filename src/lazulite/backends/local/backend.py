@@ -8,12 +8,15 @@ import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from lazulite.backends.base import BackendError, Capabilities, Handle, Observation, RunKey
 from lazulite.backends.local.folder import RunFolder
 from lazulite.backends.local.watcher import Watcher
 from lazulite.core.paths import UnsafePath, path_beneath
-from lazulite.model.run_plan import RunPlan, RunSecrets
+from lazulite.model.run_plan import ControlGroups, RunPlan, RunSecrets
 from lazulite.node import marks
 
 log = logging.getLogger(__name__)
@@ -25,8 +28,10 @@ class LocalBackend:
     name = "local"
     capabilities = Capabilities(multi_node=True, reads_local_paths=True)
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, groups: ControlGroups | None = None) -> None:
+        """`groups` are where the control groups of runs are made, as in their plans."""
         self.root = root
+        self._groups: dict[str, Any] = msgspec.to_builtins(groups) if groups is not None else {}
         self._watcher: Watcher | None = None
 
     async def start(self, run: RunKey, plan: RunPlan, secrets: RunSecrets) -> Handle:
@@ -70,7 +75,7 @@ class LocalBackend:
         What runs of a folder that is gone is ended at once.
         """
         keep = {self._folder(_handle(run)).path for run in runs}
-        await asyncio.to_thread(_sweep, self.root, keep)
+        await asyncio.to_thread(self._sweep, keep)
 
     def watch(self, changed: Callable[[str], None] | None) -> None:
         self._watcher = Watcher(changed) if changed is not None else None
@@ -80,6 +85,16 @@ class LocalBackend:
             await self._watcher.close()
             self._watcher = None
 
+    def _sweep(self, keep: Collection[Path]) -> None:
+        for place in {Path(folder) for _, folder in marks.everywhere()}:
+            if place.is_relative_to(self.root) and not place.exists():
+                with _going_on(place):
+                    RunFolder(place, self._groups).end_processes()
+        for path in self.root.glob("*/*/*"):
+            if path not in keep:
+                with _going_on(path):
+                    _retire(RunFolder(path, self._groups))
+
     def _watch(self, handle: Handle, folder: RunFolder) -> None:
         if self._watcher is not None:
             self._watcher.add(handle["job"], folder)
@@ -87,7 +102,7 @@ class LocalBackend:
     def _folder(self, handle: Handle) -> RunFolder:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            return RunFolder(path_beneath(self.root, str(handle["folder"])))
+            return RunFolder(path_beneath(self.root, str(handle["folder"])), self._groups)
         except UnsafePath as error:
             raise BackendError(f"'{handle['folder']}' cannot be the folder of a run: {error}") from error
 
@@ -111,21 +126,9 @@ def _start(folder: RunFolder, plan: RunPlan, secrets: RunSecrets) -> None:
     folder.spawn()
 
 
-def _sweep(root: Path, keep: Collection[Path]) -> None:
-    for place in {folder for _, folder in marks.everywhere()}:
-        if Path(place).is_relative_to(root) and not Path(place).exists():
-            with _going_on(Path(place)):
-                RunFolder(Path(place)).end_processes()
-    for path in root.glob("*/*/*"):
-        if path not in keep:
-            with _going_on(path):
-                _retire(path)
-
-
-def _retire(path: Path) -> None:
-    if not path.is_dir():
+def _retire(folder: RunFolder) -> None:
+    if not folder.path.is_dir():
         return
-    folder = RunFolder(path)
     folder.ask_to_stop()
     seen = folder.observe()
     if seen.outcome is not None or not seen.alive:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from lazulite.backends.base import BackendError, Observation
 from lazulite.backends.local.removal import remove_tree
+from lazulite.core.paths import UnsafePath, open_file
 from lazulite.model.run_plan import RunPhase, RunPlan, RunSecrets, RunStatus
-from lazulite.node import marks
+from lazulite.node import cgroups, marks
 
 #: Started by its path, so that it imports nothing of the server.
 AGENT = Path(__file__).resolve().parents[2] / "node" / "__main__.py"
@@ -23,8 +26,10 @@ _START_TIMEOUT_S = 60.0
 class RunFolder:
     """`<root>/<workspace>/<job>/<attempt>`: plan, secrets, status and all that the job works with."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, groups: Mapping[str, Any] | None = None) -> None:
+        """`groups` are the places of the server's control groups by controller, for a run whose plan is gone."""
         self.path = path
+        self.groups = groups or {}
 
     @property
     def exists(self) -> bool:
@@ -67,8 +72,11 @@ class RunFolder:
 
     def status(self) -> RunStatus | None:
         """What the agent last wrote; None before its first word, and where a job has spoilt it."""
-        with suppress(FileNotFoundError, msgspec.DecodeError):
-            return msgspec.json.decode((self.path / "status.json").read_bytes(), type=RunStatus)
+        with (
+            suppress(FileNotFoundError, UnsafePath, msgspec.DecodeError),
+            os.fdopen(open_file(self.path / "status.json"), "rb") as file,
+        ):
+            return msgspec.json.decode(file.read(), type=RunStatus)
         return None
 
     def observe(self) -> Observation:
@@ -104,6 +112,8 @@ class RunFolder:
 
     def end_processes(self) -> None:
         """SIGKILL whatever runs of this run, its agent too. Raises BackendError where something does not end."""
+        for group in cgroups.of(dict(self.groups), str(self.path)):
+            group.end()
         if not marks.end(str(self.path)):
             raise BackendError(f"processes of the run in {self.path} do not end: {marks.of(str(self.path))}")
 
