@@ -24,6 +24,8 @@ from lazulite.store.database import Database
 from lazulite.store.resources import Resource
 from lazulite.vault.sealed import SealedSecrets
 
+#: Uploads of a job that are not registered yet.
+_MOST_UPLOADS = 1000
 _PIECE = 4 * 1024 * 1024
 
 
@@ -143,6 +145,8 @@ class StorageAccounts:
         key = (account, container, folder)
         if key in self._uploads:
             return self._uploads[key] == job
+        if sum(holder == job for holder in self._uploads.values()) >= _MOST_UPLOADS:
+            return False
         self._uploads[key] = job
         try:
             page = await self._store.list(account, container, ListQuery(f"{folder}/" if folder else "", limit=1))

@@ -18,10 +18,11 @@ from lazulite.store.database import changed
 from lazulite.store.experiments import workspace_number
 from lazulite.store.run_tables import logged_models
 from lazulite.store.tables import erasures
-from lazulite.store.tables import resources as resource_table
 
 #: Before the number of a row, in what a commit announces.
 HINT = "/erasures/"
+#: Before a path in a workspace's own artifact store: no other workspace's files lie there.
+_ARTIFACTS = "/datastores/workspaceartifactstore/paths/"
 _ASSETS = tuple(
     f"microsoft.machinelearningservices/workspaces/{collection}/versions"
     for collection in ("codes", "components", "data", "environments", "models")
@@ -88,14 +89,16 @@ def pending_at(c: Connection, home: str, path: str) -> bool:
 
 
 def kept(c: Connection, erasure: Erasure) -> list[str]:
-    """What of the files is to stay: paths that assets of the workspace name, and all below them."""
+    """What of the files is to stay: paths that assets of any workspace name, and all below them."""
     if not erasure.home:
         return []
-    where = resource_table.c.type.in_(_ASSETS) & resources.below(resource_table.c.key, erasure.home)
-    named = re.compile(re.escape(erasure.path) + r"((?:/[^\"?#\\]*)?)[\"?#\\]")
+    named = re.compile(r"([^\"]*?)" + re.escape(erasure.path) + r"((?:/[^\"?#\\]*)?)[\"?#\\]")
     found = set()
-    for spec in c.scalars(sa.select(resource_table.c.spec).where(where)):
-        found |= {(erasure.path + rest).rstrip("/") for rest in named.findall(unquote(spec.decode()))}
+    own = f"/workspaces/{erasure.home.rsplit('/', 1)[1]}/"
+    for _, text in resources.mentioning(c, _ASSETS, erasure.path, "%"):  # an address may be percent-encoded
+        for lead, rest in named.findall(unquote(text)):
+            if own in lead.lower() or not lead.lower().endswith(_ARTIFACTS) or "/workspaces/" not in lead.lower():
+                found.add((erasure.path + rest).rstrip("/"))
     in_home = logged_models.c.workspace == workspace_number(erasure.home)
     return sorted(found.union(c.scalars(sa.select(logged_models.c.path).where(in_home, _within(erasure.path)))))
 

@@ -53,6 +53,14 @@ def test_what_assets_and_logged_models_name_is_kept(database: Database) -> None:
     }
 
     def fill(c: Connection) -> None:
+        others = {
+            "1": f"azureml:/{WS}/datastores/x/paths/{FOLDER}/b",
+            "2": f"https://acct.x/azureml/{FOLDER}/c".replace("/", "%2F"),
+        }
+        for version, uri in others.items():
+            other = f"{WS}2/data/far/versions/{version}"
+            type_ = f"{PROVIDER}/workspaces/data/versions"
+            resources.insert(c, resources.new(other, type_, {"properties": {"dataUri": uri}}), by="t")
         for path, properties in addresses.items():
             type_ = f"{PROVIDER}/workspaces/{path.split('/')[0]}/versions"
             resources.insert(c, resources.new(f"{WS}/{path}", type_, {"properties": properties}), by="t")
@@ -62,4 +70,4 @@ def test_what_assets_and_logged_models_name_is_kept(database: Database) -> None:
 
     database.write_sync(fill)
     kept = database.read_sync(lambda c: erasures.kept(c, only(database)))
-    assert kept == [f"{FOLDER}/model", f"{FOLDER}/net", f"{FOLDER}/outputs/a b"]
+    assert kept == [f"{FOLDER}/b", f"{FOLDER}/c", f"{FOLDER}/model", f"{FOLDER}/net", f"{FOLDER}/outputs/a b"]
