@@ -68,6 +68,8 @@ class EnvironmentPlan(msgspec.Struct, kw_only=True):
     """`2024-06-01`: packages uploaded later do not exist."""
     context: str | None = None
     """The folder that a Dockerfile's COPY reads."""
+    context_root: str | None = None
+    """The folder of the whole datastore that it lies in: no link may lead out of it."""
     copies: list[CopyStep] = []
     variables: dict[str, str] = {}
     notes: list[str] = []
@@ -114,6 +116,8 @@ class Code(msgspec.Struct, kw_only=True):
     """A code snapshot: a folder on this machine, or the listing of a blob folder to fetch."""
 
     path: str | None = None
+    root: str | None = None
+    """The folder of the whole datastore that `path` lies in: no link may lead out of it."""
     url: str | None = None
     """`https://host/container/prefix`; its SAS query stands in `RunSecrets.queries["code"]`."""
     hash: str | None = None

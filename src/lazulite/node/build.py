@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import build_causes, indexes, spawn
+from . import build_causes, files, indexes, spawn
 from .failure import RunFailure
 from .isolation import Confined
 
@@ -190,15 +190,23 @@ def describe(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def copy_context(plan: Mapping[str, Any], target: str) -> None:
-    """A Dockerfile's COPY of whole files and folders, kept below `files/` under the image's own paths."""
+    """A Dockerfile's COPY of whole files and folders, kept below `files/` under the image's own paths.
+
+    Raises RunFailure where a link leads out of the context, or what was copied before has one on the way.
+    """
     for step in plan["copies"]:
-        place = os.path.join(target, step["destination"].lstrip("/"))
-        source = os.path.join(plan["context"], step["source"])
-        if os.path.isdir(source):
-            shutil.copytree(source, place, symlinks=True, dirs_exist_ok=True)
-        else:
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            shutil.copyfile(source, place)
+        try:
+            context = files.beneath(plan["context"], plan.get("context_root"))
+            source = files.beneath(os.path.join(context, step["source"]), context)
+            place = files.beneath(os.path.join(target, step["destination"].lstrip("/")), target)
+            if os.path.isdir(source):
+                files.copy_tree(source, place, lambda _: None)
+            else:
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                files.copy(source, place, lambda _: None)
+        except OSError as error:
+            said = f"COPY {step['source']} {step['destination']}: {error}"
+            raise RunFailure("EnvironmentBuildFailed", said) from error
 
 
 def uv_variables(cache: str | None) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """Writing files so that a reader sees the old content or the new, and nothing between."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 
 CHUNK = 1 << 26
+_FOLDER = os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PART = re.compile(r"\.lazulite-[0-9a-f]{32}\.part")
 
 
@@ -55,10 +57,11 @@ def store(source: int, target: str, tick: Callable[[], None] | None = None) -> N
 @contextlib.contextmanager
 def directory(root: str, *below: str) -> Iterator[int]:
     """A descriptor of a folder below one that no job can move, reached through no link. Raises OSError."""
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    passed = _FOLDER | (getattr(os, "O_PATH", os.O_RDONLY) if below else os.O_RDONLY)
+    descriptor = os.open(root, passed)
     try:
-        for name in below:
-            step = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+        for left, name in enumerate(below, 1 - len(below)):
+            step = os.open(name, _FOLDER | os.O_NOFOLLOW | (passed if left else os.O_RDONLY), dir_fd=descriptor)
             os.close(descriptor)
             descriptor = step
         yield descriptor
@@ -81,7 +84,7 @@ def opened(root: str | int) -> Iterator[tuple[str, int]]:
             if _PART.fullmatch(name):
                 continue
             try:
-                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
+                file = os.open(name, _FILE, dir_fd=descriptor)
             except OSError:
                 continue
             try:
@@ -92,13 +95,34 @@ def opened(root: str | int) -> Iterator[tuple[str, int]]:
 
 
 def copy(source: str, target: str, tick: Callable[[int], object]) -> None:
-    """Copy a file with its mode and times; a clone where the file system can. `tick` is told how many bytes came."""
-    with open(source, "rb") as reader, open(target, "wb") as writer:
-        if not _copied_within(reader.fileno(), writer.fileno(), tick):
-            while chunk := reader.read(CHUNK):
-                writer.write(chunk)
-                tick(len(chunk))
-    shutil.copystat(source, target)
+    """Copy a file with its mode and times; a clone where the file system can. `tick` is told how many bytes came.
+
+    `source` is a real path (see `beneath`): what has become a link since then raises OSError.
+    """
+    folder, name = os.path.split(source)
+    with directory("/", *parts(folder)) as descriptor:
+        copy_at(descriptor, name, target, tick)
+
+
+def copy_at(folder: int, name: str, target: str, tick: Callable[[int], object]) -> None:
+    """`copy` of a file in an open folder."""
+    source = os.open(name, _FILE, dir_fd=folder)
+    with open(source, "rb") as reader:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            raise OSError(errno.EINVAL, "not a file", name)
+        with open(target, "wb") as writer:
+            if not _copied_within(source, writer.fileno(), tick):
+                while chunk := reader.read(CHUNK):
+                    writer.write(chunk)
+                    tick(len(chunk))
+        found = os.fstat(source)
+        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.chmod(target, stat.S_IMODE(found.st_mode))
+
+
+def parts(path: str) -> list[str]:
+    """The names of an absolute path, from the top."""
+    return [part for part in path.split("/") if part]
 
 
 def _copied_within(source: int, target: int, tick: Callable[[int], object]) -> bool:
@@ -116,24 +140,26 @@ def _copied_within(source: int, target: int, tick: Callable[[int], object]) -> b
 
 
 def copy_tree(source: str, target: str, tick: Callable[[int], object]) -> int:
-    """Copy the files below `source`. Returns how many.
+    """Copy the files below `source`, a real path (see `beneath`). Returns how many. Raises OSError.
 
-    Links are made anew where they lead to something in it, and left out where they lead elsewhere.
+    Links are made anew where they lead to something in it, and left out where they lead elsewhere. Others may swap
+    what is there for links meanwhile: none is followed.
     """
     os.makedirs(target, exist_ok=True)
-    top, count = os.path.realpath(source), 0
-    for folder, folders, names in os.walk(top):
-        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, top)))
-        for name in (*folders, *names):
-            path, copied = os.path.join(folder, name), os.path.join(place, name)
-            if os.path.islink(path):
-                _link_again(path, copied, top)
-            elif os.path.isdir(path):
-                os.makedirs(copied, exist_ok=True)
-            elif os.path.isfile(path):
-                copy(path, copied, tick)
-                count += 1
-                tick(0)
+    count = 0
+    with directory("/", *parts(source)) as top:
+        for folder, folders, names, descriptor in os.fwalk(".", follow_symlinks=False, dir_fd=top):
+            for name in (*folders, *names):
+                copied = os.path.normpath(os.path.join(target, folder, name))
+                mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+                if stat.S_ISLNK(mode):
+                    _link_again(os.path.normpath(os.path.join(source, folder, name)), copied, source)
+                elif stat.S_ISDIR(mode):
+                    os.makedirs(copied, exist_ok=True)
+                elif stat.S_ISREG(mode):
+                    copy_at(descriptor, name, copied, tick)
+                    count += 1
+                    tick(0)
     return count
 
 

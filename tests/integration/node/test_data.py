@@ -221,6 +221,15 @@ def test_code_by_address(a_run: ARun, blobs: str) -> None:
     assert run.log() == "a\nb\n"
 
 
+def test_code_that_has_become_a_link_is_refused(a_run: ARun, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "code").symlink_to(data)
+    code = Code(path=str(tmp_path / "other" / "code"), root=str(tmp_path / "other"))
+    status = a_run("cat a.csv", code=code).start().wait()
+    assert status["error"]["code"] == "CodeNotFound"
+    assert "a link leads out of the datastore" in status["error"]["message"]
+
+
 def test_a_link_out_of_the_datastore_is_refused(a_run: ARun, tmp_path: Path, data: Path) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "key").write_text("secret")

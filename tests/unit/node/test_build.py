@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from lazulite.node import build
+from lazulite.node.failure import RunFailure
 from lazulite.node.isolation import Confined
 
 PLAN = {
@@ -82,6 +83,33 @@ def test_what_comes_after_a_compiled_package_is_confined_whatever_that_removed(t
         build.install(run, uv, [], confine, writable)
         assert not scratch.exists()
     assert confined == [writable, writable]
+
+
+def test_no_link_of_a_context_leads_out_of_it_or_is_written_through(tmp_path: Path) -> None:
+    context, secret, target = tmp_path / "store" / "context", tmp_path / "secret", tmp_path / "files"
+    (context / "tree").mkdir(parents=True)
+    secret.mkdir()
+    (secret / "key").write_text("secret")
+    (context / "note").write_text("note")
+    (context / "swapped").symlink_to(secret / "key")
+    (context / "tree" / "way").symlink_to(secret)
+    (context / "tree" / "near").symlink_to("file")
+    (context / "tree" / "file").write_text("file")
+    plan = {"context": str(context), "context_root": str(tmp_path / "store"), "copies": []}
+    plan["copies"] = [{"source": "tree", "destination": "/app"}, {"source": "note", "destination": "/app/way/note"}]
+    build.copy_context(plan, str(target))
+    assert (target / "app" / "near").read_text() == "file"
+    assert (target / "app" / "way" / "note").read_text() == "note"
+    assert [path.name for path in secret.iterdir()] == ["key"]
+    plan["copies"] = [{"source": "swapped", "destination": "/app/key"}]
+    with pytest.raises(RunFailure, match="COPY swapped /app/key: a link leads out"):
+        build.copy_context(plan, str(target))
+    (tmp_path / "store" / "context").rename(tmp_path / "moved")
+    context.symlink_to(secret)
+    plan["copies"] = [{"source": "key", "destination": "/app/key"}]
+    with pytest.raises(RunFailure, match="a link leads out"):
+        build.copy_context(plan, str(target))
+    assert not (target / "app" / "key").exists()
 
 
 def test_a_pipe_for_a_list_of_files_is_not_waited_for(tmp_path: Path) -> None:

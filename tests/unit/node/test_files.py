@@ -67,6 +67,28 @@ def test_a_tree_is_copied_with_its_own_links_and_no_others(tmp_path: Path) -> No
     assert copied.st_ino != original.st_ino
 
 
+def test_what_has_become_a_link_since_it_was_looked_at_is_not_followed(tmp_path: Path) -> None:
+    for folder in ("store/code", "secret/code"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "key").write_text(folder)
+    source = files.beneath(str(tmp_path / "store" / "code"), str(tmp_path / "store"))
+    (tmp_path / "store").rename(tmp_path / "moved")
+    (tmp_path / "store").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="store"):
+        files.copy_tree(source, str(tmp_path / "copy"), lambda _: None)
+    with pytest.raises(OSError, match="store"):
+        files.copy(f"{source}/key", str(tmp_path / "copy" / "key"), lambda _: None)
+    assert list((tmp_path / "copy").iterdir()) == []
+
+
+def test_a_pipe_is_not_copied_nor_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    os.mkfifo(tmp_path / "source" / "pipe")
+    assert files.copy_tree(str(tmp_path / "source"), str(tmp_path / "copy"), lambda _: None) == 0
+    with pytest.raises(OSError, match="not a file"):
+        files.copy(str(tmp_path / "source" / "pipe"), str(tmp_path / "copy" / "pipe"), lambda _: None)
+
+
 def test_a_file_that_the_system_cannot_copy_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise OSError(errno.EXDEV, "between file systems")

@@ -77,7 +77,7 @@ def build(
     plan = RunPlan(
         job=job.name,
         command=str(properties.get("command", "")),
-        environment=_noted(environment, properties),
+        environment=_rooted(_noted(environment, properties), facts, places),
         environments_root=str(settings.environments_root),
         artifacts=str(places.folder(facts.artifacts)),
         uv=settings.uv,
@@ -222,6 +222,12 @@ class _Places:
         return address
 
 
+def _rooted(environment: EnvironmentPlan, facts: Facts, places: _Places) -> EnvironmentPlan:
+    if environment.context is None or facts.context is None:
+        return environment
+    return msgspec.structs.replace(environment, context_root=places.root(facts.context))
+
+
 def _code(facts: Facts, places: _Places) -> Code | None:
     if facts.code is None:
         return None
@@ -229,7 +235,7 @@ def _code(facts: Facts, places: _Places) -> Code | None:
     digest = (asset.properties.get("properties") or {}).get("hash_sha256")
     path = places.path(where)
     if path is not None:
-        return Code(path=str(path), hash=digest)
+        return Code(path=str(path), root=places.root(where), hash=digest)
     url = places.granted("code", where, "rl")
     if url is None:
         raise ApiError(400, "CodeNotFound", f"The code '{where.uri}' does not lie where it can be fetched from.")

@@ -16,10 +16,13 @@ def prepare(run: Run) -> None:
     if code["path"]:
         if not os.path.isdir(code["path"]):
             raise RunFailure("CodeNotFound", "The job's code snapshot is not in the store any more.")
-        source = code["path"]
+        try:
+            source = files.beneath(code["path"], code.get("root"))
+        except PermissionError as error:
+            raise RunFailure("CodeNotFound", f"The job's code snapshot cannot be read: {error}.") from error
         count = files.copy_tree(source, run.workdir, lambda _: run.tick())
     else:
-        source = run.path("code")
+        source = os.path.realpath(run.path("code"))
         transfer.download_folder(code["url"], run.query("code"), source, run.plan["ca_bundle"], run.tick)
         count = files.copy_tree(source, run.workdir, lambda _: run.tick())
     run.log(f"code: {count} files")

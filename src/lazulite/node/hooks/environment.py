@@ -54,7 +54,7 @@ def seen_by_job(run: Run, shared: str) -> str:
     own = run.path("environment")
     name = run.plan["environment"]["name"]
     Copying(run, f"environment {name}", isolation.WHY_COPIED).copy(
-        os.path.join(shared, "venv"), os.path.join(own, "venv")
+        os.path.realpath(os.path.join(shared, "venv")), os.path.join(own, "venv")
     )
     return own
 
