@@ -180,6 +180,13 @@ def test_refused_in_azures_shape(server: RunningServer, bad: Bad) -> None:
         assert str(error["target"]).endswith(bad.target), error
 
 
+def test_a_patch_that_changes_nothing(server: RunningServer) -> None:
+    for body in ({}, {"tags": {"team": "a"}}, {"properties": {}}):
+        status, answer = send(server, Bad("", "PATCH", WS, body))
+        assert status == 200, answer
+        assert answer["properties"]["workspaceId"]
+
+
 def test_nothing_is_left_behind(server: RunningServer) -> None:
     for bad in CORPUS:
         send(server, bad)

@@ -7,6 +7,7 @@ All of it happens in one transaction: a refusal leaves nothing behind, and the a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -151,17 +152,22 @@ def check_preconditions(origin: Origin, existing: Resource | None) -> None:
 
 
 def merged(document: Json, patch_: Json) -> Json:
-    """JSON merge patch (RFC 7396): objects merge, null removes, everything else replaces."""
-    result = dict(document)
+    """JSON merge patch (RFC 7396): objects merge, null removes, everything else replaces. The result shares no object with
+    `document`, which what prepares a write goes on to compare it with.
+    """
+    return _merge(copy.deepcopy(document), patch_)
+
+
+def _merge(into: Json, patch_: Json) -> Json:
     for name, value in patch_.items():
         if value is None:
-            result.pop(name, None)
+            into.pop(name, None)
         elif isinstance(value, dict) and name != "tags":
-            inner = result.get(name)
-            result[name] = merged(inner if isinstance(inner, dict) else {}, value)
+            inner = into.get(name)
+            into[name] = _merge(inner if isinstance(inner, dict) else {}, value)
         else:
-            result[name] = value
-    return result
+            into[name] = value
+    return into
 
 
 def missing(type_: ResourceType, id_: str) -> ApiError:

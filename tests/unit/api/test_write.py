@@ -19,6 +19,14 @@ def test_merge_patch() -> None:
     assert before["properties"] == {"a": 1, "b": {"c": 2}}
 
 
+def test_what_a_patch_leaves_alone_is_a_copy_too() -> None:
+    before = {"properties": {"id": "x", "b": {"c": 2}}}
+    after = merged(before, {})
+    after["properties"].pop("id")
+    after["properties"]["b"].clear()
+    assert before == {"properties": {"id": "x", "b": {"c": 2}}}
+
+
 @pytest.mark.parametrize(
     ("match", "none_match", "exists", "refused"),
     [
