@@ -330,7 +330,10 @@ def test_the_addresses_of_a_jobs_files_end_with_it(server: RunningServer, ml_cli
     read = json.loads(text)["contentUri"]
     assert ask(server, "", "GET", read)[0] == 200
     model = f"/artifact/v2.0{WORKSPACE_ID}/artifacts/LoggedModels/m-1/batch/metadata"
-    _, text, _ = ask(server, one.token, "POST", model, {"paths": [{"path": "MLmodel"}]})
+    status, text, _ = ask(server, one.token, "POST", model, {"paths": [{"path": "MLmodel"}]})
+    assert (status, _RULE in text) == (403, True)  # no model of the job's runs lies there
+    upload = model.replace("LoggedModels/m-1", f"LocalUpload/{one.name}")
+    _, text, _ = ask(server, one.token, "POST", upload, {"paths": [{"path": "MLmodel"}]})
     of_model = json.loads(text)["artifactContentInformation"]["MLmodel"]["contentUri"]
     assert ask(server, "", "PUT", of_model, b"1", x_ms_blob_type="BlockBlob")[0] == 201
     ml_client.jobs.begin_cancel(one.name)
